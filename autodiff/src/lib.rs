@@ -1,0 +1,1 @@
+//! Reverse-mode gradients of Addax' lazy tensors, themselves lazy tensors.

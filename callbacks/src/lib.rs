@@ -1,0 +1,1 @@
+//! Keras' callbacks for Addax, and the Callback trait to write your own.

@@ -1,0 +1,1 @@
+//! Data sets for Addax: batching, shuffling, prefetching, splits, readers, and small real data sets embedded.

@@ -1,0 +1,1 @@
+//! The derive macro of Addax: visits a struct's fields as sublayers, weights or config.

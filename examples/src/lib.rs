@@ -1,0 +1,1 @@
+//! Programs a newcomer runs and reads; see the `[[example]]` targets.

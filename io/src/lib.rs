@@ -1,0 +1,1 @@
+//! File formats of Addax: safetensors, model directories, atomic writes, safe reads.

@@ -1,0 +1,1 @@
+//! Keras' losses and metrics on Addax tensors.

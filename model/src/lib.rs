@@ -1,0 +1,1 @@
+//! Keras for Rust on any GPU and any CPU: Sequential models, compile, fit, evaluate, predict, save.

@@ -1,0 +1,1 @@
+//! Addax' WGSL kernels: plain text, a small preprocessor, and the table of permutations.
