@@ -1,0 +1,9 @@
+//! The lazy graph: recording computes nothing; nodes are values that know how they come about.
+
+mod node;
+mod op;
+mod walk;
+
+pub use node::{Meta, Node, Origin, Tensor, Value};
+pub use op::{Binary, Body, Conv2d, ConvKind, MatMul, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, SliceAxis, Unary, View};
+pub use walk::{graph_len, topological};
