@@ -25,8 +25,7 @@ pub enum DType {
 
 impl DType {
     /// Every data type.
-    pub const ALL: [DType; 7] =
-        [DType::F32, DType::F16, DType::BF16, DType::I32, DType::U32, DType::U8, DType::Bool];
+    pub const ALL: [DType; 7] = [DType::F32, DType::F16, DType::BF16, DType::I32, DType::U32, DType::U8, DType::Bool];
 
     /// Bytes of one element on the host.
     pub const fn size(self) -> usize {

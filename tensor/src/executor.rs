@@ -1,6 +1,9 @@
 //! The contract between the engine and what runs its plans. It fits on one screen on purpose.
 
-use crate::{error::Result, plan::{Kernel, Plan}};
+use crate::{
+    error::Result,
+    plan::{Kernel, Plan},
+};
 use std::{any::Any, future::Future, ops::Range, pin::Pin, sync::Arc};
 
 /// A future of an executor. It need not be `Send`: a browser's is not.

@@ -7,12 +7,18 @@ pub mod error;
 pub mod executor;
 pub mod graph;
 pub mod memory;
+pub mod ops;
 pub mod plan;
+pub mod reference;
+mod run;
 pub mod shape;
+pub mod variable;
 
 pub use array::Array;
 pub use device::Device;
 pub use dtype::{DType, Element, Scalar};
 pub use error::{Error, ErrorKind, Result};
 pub use graph::Tensor;
+pub use ops::{Operand, random};
 pub use shape::{Axes, Shape};
+pub use variable::Variable;

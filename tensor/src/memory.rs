@@ -1,6 +1,9 @@
 //! Counted device memory and its budget.
 
-use crate::{device::Device, executor::{Bound, Buffer}};
+use crate::{
+    device::Device,
+    executor::{Bound, Buffer},
+};
 use std::{fmt, sync::Arc};
 
 /// Device memory that gives its bytes back to the count when its last handle drops.
