@@ -5,9 +5,9 @@ use addax_tensor::{Error, Result};
 
 /// Stops training when a metric has not improved for `patience` epochs: Keras' `EarlyStopping`.
 ///
-/// An improvement is a value better than the best so far by more than `min_delta`. The first epoch never stops
-/// training. With `restore_best_weights` the weights of the best epoch are put back at the end of every training,
-/// stopped early or not; the optimizer keeps the state of the last epoch.
+/// An improvement is a value better than the best so far by more than `min_delta`; the first value always is one, so the
+/// first epoch never stops training. With `restore_best_weights` the weights of the best epoch are put back at the end of
+/// every training, stopped early or not; the optimizer keeps the state of the last epoch.
 ///
 /// ```
 /// use addax_callbacks::{EarlyStopping, Rehearsal, logs};
@@ -119,7 +119,7 @@ impl Callback for EarlyStopping {
             if self.monitor.improves(value, direction, self.baseline) {
                 self.wait = 0;
             }
-        } else if self.wait >= self.patience && epoch > 0 {
+        } else if self.wait >= self.patience {
             self.stopped_epoch = Some(epoch);
             t.stop();
         }

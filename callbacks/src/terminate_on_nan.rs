@@ -61,11 +61,12 @@ impl TerminateOnNaN {
 impl Callback for TerminateOnNaN {
     fn on_train_begin(&mut self, _: &mut Logs, _: &mut dyn Trainer) -> Result<()> {
         self.stopped_at = None;
+        // A run that failed may have left some.
+        self.pending.clear();
         Ok(())
     }
     fn on_epoch_begin(&mut self, epoch: usize, _: &mut Logs, _: &mut dyn Trainer) -> Result<()> {
         self.epoch = epoch;
-        self.pending.clear();
         Ok(())
     }
     fn on_train_batch_end(&mut self, batch: usize, logs: &mut Logs, t: &mut dyn Trainer) -> Result<()> {

@@ -186,6 +186,12 @@ fn nan_is_found_in_losses_that_come_late() {
     assert_eq!(nan.stopped_at, Some((0, 5)));
 
     let mut nan = TerminateOnNaN::new();
+    let lost = logs! { "loss" => Value::waiting(|| Err(Error::device("the device was lost"))) };
+    assert!(Rehearsal::new([lost]).with_steps(17).run(&mut nan).is_err());
+    Rehearsal::new(losses([1.0])).run(&mut nan).unwrap();
+    assert_eq!(nan.stopped_at, None, "a run that failed leaves nothing behind");
+
+    let mut nan = TerminateOnNaN::new();
     Rehearsal::new([logs! { "loss" => Value::waiting(|| Ok(f64::NAN)) }, logs! {}]).run(&mut nan).unwrap();
     assert_eq!(nan.stopped_at, Some((0, 0)), "found before the epoch ends");
 }
@@ -258,4 +264,18 @@ fn a_csv_row_that_cannot_be_written_does_not_end_training() {
     assert_eq!(training.history().epochs().len(), 2);
     assert_eq!(csv.failures().len(), 2);
     assert!(csv.failures()[0].to_string().contains("/dev/full"));
+}
+
+#[test]
+fn a_csv_file_is_begun_once_and_continued() {
+    let dir = folder("csv");
+    let file = dir.join("log.csv");
+    for append in [true, true, false] {
+        Rehearsal::new(losses([1.0])).run(CSVLogger::new(&file).append(append)).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("epoch,loss,val_loss\n0,1.0,1.0\n"), "{text}");
+        assert_eq!(text.matches("epoch").count(), 1, "{text}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 2, "begun anew");
+    fs::remove_dir_all(&dir).unwrap();
 }
