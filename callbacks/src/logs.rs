@@ -1,7 +1,7 @@
 //! What training hands to callbacks: names and numbers, some of which the device is still computing.
 
 use crate::text;
-use addax_tensor::{Error, Result, error::near_names};
+use addax_tensor::{Error, Result, Tensor, error::near_names};
 use std::{
     any::Any,
     fmt,
@@ -16,6 +16,19 @@ pub trait LogValue: Any + Send + Sync {
     fn try_get(&self) -> Option<f64>;
     /// The number; waits for it. Fails as the computation failed.
     fn get(&self) -> Result<f64>;
+}
+
+/// What a train step of your own returns, such as `logs! { "d_loss" => d_loss }`: a tensor with one element.
+///
+/// Asking for it computes. The trainer finds it with [`Value::downcast_ref`], computes it together with the step, and
+/// hands callbacks the mean over the epoch so far.
+impl LogValue for Tensor {
+    fn try_get(&self) -> Option<f64> {
+        None
+    }
+    fn get(&self) -> Result<f64> {
+        self.item()
+    }
 }
 
 /// One value of the [`Logs`]: a number, or a [`LogValue`] that becomes one. A clone is cheap and is the same value.
@@ -326,6 +339,14 @@ mod tests {
         assert_eq!(logs.remove("mae").unwrap().get().unwrap(), 2.0);
         assert_eq!(logs.len(), 3);
         assert_eq!(logs! {}.get("loss").unwrap_err().to_string(), "no log \"loss\". There are no logs here");
+    }
+
+    #[test]
+    fn tensors_are_values() {
+        let loss = Tensor::scalar(0.25f32);
+        let logs = logs! { "loss" => loss.clone(), "mae" => 1.0 };
+        assert_eq!((logs.try_get("loss"), logs.get("loss").ok()), (None, loss.item().ok()));
+        assert!(logs.value("loss").unwrap().downcast_ref::<Tensor>().is_some());
     }
 
     #[test]
