@@ -1,6 +1,6 @@
 //! Rounding and casts.
 
-use super::Ranged;
+use super::{Ranged, approx::Approx};
 use crate::{
     dtype::{DType, Scalar},
     graph::Meta,
@@ -8,25 +8,51 @@ use crate::{
 
 /// A weak number as a tensor of this type.
 pub fn scalar(value: Scalar, meta: Meta) -> Ranged {
-    let v = number(value, meta.dtype);
-    Ranged::exact(meta, vec![v])
+    let dtype = meta.dtype;
+    Ranged::build(meta, |_| number(value, dtype))
 }
 
 /// The value a weak number has in a tensor of this type.
-pub fn number(value: Scalar, dtype: DType) -> f64 {
-    match (dtype, value) {
-        (DType::F32 | DType::F16 | DType::BF16, _) => round(value.as_f64(), DType::F32),
+pub fn number(value: Scalar, dtype: DType) -> Approx {
+    Approx::exact(match (dtype, value) {
+        (DType::F32 | DType::F16 | DType::BF16, _) => {
+            return Approx::exact(round(value.as_f64(), DType::F32)).correctly_rounded(dtype);
+        }
         (DType::Bool, _) => truth(value.as_f64() != 0.0),
         (_, Scalar::Float(v)) => convert(v, DType::F32, dtype),
         (_, Scalar::Int(v)) => wrap(v, dtype),
         (_, Scalar::Bool(v)) => truth(v),
-    }
+    })
 }
 
 /// Elements as another type.
 pub fn apply(x: &Ranged, meta: Meta) -> Ranged {
     let (from, to) = (x.meta.dtype, meta.dtype);
-    Ranged::build(meta, |i| (convert(x.value[i], from, to), 0.0))
+    Ranged::build(meta, |i| element(x.at(i), from, to))
+}
+
+/// One element of type `from` as type `to`, over an interval.
+fn element(x: Approx, from: DType, to: DType) -> Approx {
+    let value = convert(x.value, from, to);
+    if !x.is_bounded() {
+        return Approx::anything(value);
+    }
+    match to {
+        // An operand of 16 bits may stay unrounded in a register; its radius says so already.
+        DType::F32 if from.is_float() => x,
+        DType::F32 => x.correctly_rounded(to),
+        DType::F16 | DType::BF16 => {
+            // Whole numbers pass through `F32`.
+            let x = if from.is_float() { x } else { x.correctly_rounded(DType::F32) };
+            match value.is_finite() {
+                true => Approx::between(value, round(x.low(), to), round(x.high(), to)),
+                false => Approx::anything(value),
+            }
+        }
+        DType::Bool => Approx::known(value, x.is_exact() || x.low() > 0.0 || x.high() < 0.0),
+        _ if from.is_float() => Approx::between(value, convert(x.low(), from, to), convert(x.high(), from, to)),
+        _ => Approx::whole(x.value as i64, x.radius, to),
+    }
 }
 
 /// 1 or 0.

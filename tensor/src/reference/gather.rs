@@ -1,6 +1,6 @@
 //! Gathering and scattering slices along an axis.
 
-use super::{Ranged, accumulate::Sums, cast::wrap, index::around};
+use super::{Approx, Ranged, accumulate::Sums, index::around};
 use crate::graph::Meta;
 
 /// Slices of `data` at `indices`; an index out of range gives zeros.
@@ -10,10 +10,11 @@ pub fn gather(axis: usize, data: &Ranged, indices: &Ranged, meta: Meta) -> Range
     Ranged::build(meta, |position| {
         let (outer, i, j) = (position / inner / count, position / inner % count, position % inner);
         let at = indices.value[i];
-        match 0.0 <= at && at < len as f64 {
+        let slice = match 0.0 <= at && at < len as f64 {
             true => data.at((outer * len + at as usize) * inner + j),
-            false => (0.0, 0.0),
-        }
+            false => Approx::exact(0.0),
+        };
+        if indices.at(i).is_exact() { slice } else { Approx::anything(slice.value) }
     })
 }
 
@@ -32,8 +33,8 @@ pub fn scatter_add(axis: usize, indices: &Ranged, updates: &Ranged, meta: Meta) 
         }
     }
     let mut result = sums.finish(meta);
-    if result.meta.dtype.is_int() {
-        result.value.iter_mut().for_each(|v| *v = wrap(*v as i64, result.meta.dtype));
+    if indices.radius.iter().any(|&r| r > 0.0) {
+        result.radius.fill(f64::INFINITY);
     }
     result
 }

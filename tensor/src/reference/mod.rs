@@ -1,9 +1,15 @@
 //! The meaning of every primitive: a plain interpreter of the graph in `f64`, one file per family.
 //!
 //! Shapes and types were checked when the graph was recorded, so indices computed from them are in range here.
+//!
+//! Every element carries a radius: a bound on how far a correct executor, which computes in `f32`, may be from it. Tests
+//! compare `|x - value| <= c * radius`, so that no tolerance is ever guessed. An operation spreads the radii of its inputs
+//! over the interval they span and adds its own rounding; where the interval straddles a jump, all sides count.
+//!
 //! Values of integer types are whole numbers that `f64` holds exactly; `Bool` is 0 or 1.
 
 mod accumulate;
+mod approx;
 mod binary;
 mod body;
 mod cast;
@@ -20,6 +26,7 @@ mod special;
 mod unary;
 mod view;
 
+pub use approx::Approx;
 pub use ranged::Ranged;
 
 use crate::{
@@ -34,7 +41,7 @@ use std::{collections::HashMap, rc::Rc};
 pub type Key = (u64, u16);
 
 /// What is known so far.
-type Env = HashMap<Key, Rc<Ranged>>;
+pub(crate) type Env = HashMap<Key, Rc<Ranged>>;
 
 /// The values of these tensors, rounded to their types.
 ///
@@ -53,20 +60,26 @@ pub fn evaluate(tensors: &[Tensor]) -> Result<Vec<Array>> {
 /// leaves or any others. Fails if the number of elements does not fit a tensor's shape.
 pub fn evaluate_with(params: &HashMap<Key, Vec<f64>>, roots: &[Tensor]) -> Result<Vec<Ranged>> {
     let mut env = Env::new();
-    let order = topological(roots, |t| t.node().values().is_some() || is_given(t, |key| params.contains_key(key)));
-    for tensor in &order {
+    let given = |t: &Tensor| is_given(t, |key| params.contains_key(key));
+    for tensor in topological(roots, |t| t.node().values().is_some() || given(t)) {
         for (out, meta) in tensor.node().metas().iter().enumerate() {
             let key = (tensor.node().id(), out as u16);
             if let Some(values) = params.get(&key) {
                 if values.len() != meta.shape.numel() {
                     return Err(Error::shape(format!("{} values do not fill shape {}", values.len(), meta.shape)));
                 }
-                env.insert(key, Rc::new(Ranged::exact(meta.clone(), values.clone())));
+                env.insert(key, Rc::new(Ranged::nearest(meta.clone(), values)));
             }
         }
     }
-    interpret(&order, &mut env)?;
-    roots.iter().map(|root| Ok(get(&env, root)?.as_ref().clone())).collect()
+    evaluate_in(&mut env, roots)
+}
+
+/// The values of these tensors; `env` keeps them and all that they are computed from.
+pub(crate) fn evaluate_in(env: &mut Env, roots: &[Tensor]) -> Result<Vec<Ranged>> {
+    let order = topological(roots, |t| t.node().values().is_some() || is_given(t, |key| env.contains_key(key)));
+    interpret(&order, env)?;
+    roots.iter().map(|root| Ok(get(env, root)?.as_ref().clone())).collect()
 }
 
 /// Whether every result of the node is known.
@@ -140,5 +153,7 @@ fn apply(tensor: &Tensor, inputs: &[Rc<Ranged>]) -> Result<Vec<Ranged>> {
     }])
 }
 
+#[cfg(test)]
+mod radius_tests;
 #[cfg(test)]
 mod tests;

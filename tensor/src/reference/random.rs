@@ -1,16 +1,17 @@
 //! Philox 4x32-10, as published by Salmon et al. in "Parallel random numbers: as easy as 1, 2, 3" (2011).
 
-use super::Ranged;
+use super::{Approx, Ranged};
 use crate::graph::Meta;
 
 /// Bits of this stream: counter `(element / 4, sample, step, stream)`, key `(seed low, seed high)`, word `element % 4`.
 pub fn bits(stream: u32, key: &Ranged, meta: Meta) -> Ranged {
     let word = |i: usize| key.value.get(i).map_or(0, |&v| v as u32);
+    let sure = key.radius.iter().all(|&r| r == 0.0);
     let per_sample: usize = meta.shape.iter().skip(1).product::<usize>().max(1);
     Ranged::build(meta, |position| {
         let (sample, element) = (position / per_sample, position % per_sample);
         let block = philox([(element / 4) as u32, sample as u32, word(2), stream], [word(0), word(1)]);
-        (f64::from(block[element % 4]), 0.0)
+        Approx::known(f64::from(block[element % 4]), sure)
     })
 }
 

@@ -1,6 +1,6 @@
 //! A value with what is known of its error.
 
-use super::cast;
+use super::{Approx, cast};
 use crate::{array::Array, dtype::DType, error::Result, graph::Meta};
 use half::{bf16, f16};
 
@@ -21,14 +21,32 @@ impl Ranged {
         let radius = vec![0.0; value.len()];
         Ranged { meta, value, radius }
     }
+    /// Elements that every executor has as nearly as the type can hold them.
+    pub(super) fn nearest(meta: Meta, value: &[f64]) -> Self {
+        let dtype = meta.dtype;
+        Ranged::build(meta, |i| Approx::exact(value[i]).correctly_rounded(dtype))
+    }
     /// Elements and radii from one function of the row-major position.
-    pub(super) fn build(meta: Meta, at: impl FnMut(usize) -> (f64, f64)) -> Self {
-        let (value, radius) = (0..meta.shape.numel()).map(at).unzip();
+    pub(super) fn build(meta: Meta, at: impl FnMut(usize) -> Approx) -> Self {
+        let (value, radius) = (0..meta.shape.numel()).map(at).map(|x| (x.value, x.radius)).unzip();
         Ranged { meta, value, radius }
     }
     /// Element and radius at a row-major position.
-    pub(super) fn at(&self, i: usize) -> (f64, f64) {
-        (self.value[i], self.radius[i])
+    pub fn at(&self, i: usize) -> Approx {
+        Approx { value: self.value[i], radius: self.radius[i] }
+    }
+    /// The first element that differs from the same element of `got` by more than `factor` radii: its position, what came,
+    /// what was expected. Infinite radii allow everything; NaN differs from every number.
+    pub fn disagreement(&self, got: &[f64], factor: f64) -> Option<(usize, f64, Approx)> {
+        let agrees = |i: usize, x: f64| {
+            let want = self.at(i);
+            want.radius.is_infinite()
+                || x == want.value
+                || (x - want.value).abs() <= factor * want.radius
+                || (want.is_exact() && want.value.is_nan() && x.is_nan())
+        };
+        let bad = got.iter().enumerate().find(|&(i, &x)| i >= self.value.len() || !agrees(i, x));
+        bad.map(|(i, &x)| (i, x, self.value.get(i).map_or(Approx::anything(0.0), |_| self.at(i))))
     }
     /// From host data.
     pub fn from_array(array: &Array) -> Result<Self> {

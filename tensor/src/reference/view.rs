@@ -2,7 +2,8 @@
 
 use super::{
     Ranged,
-    cast::{number, round, wrap},
+    approx::Approx,
+    cast::{number, wrap},
     index::{around, flat, for_each},
 };
 use crate::graph::{Meta, View};
@@ -36,9 +37,9 @@ pub fn apply(view: &View, x: &Ranged, meta: Meta) -> Ranged {
     });
     let fill = match view {
         View::Pad(_, value) => number(*value, meta.dtype),
-        _ => 0.0,
+        _ => Approx::exact(0.0),
     };
-    Ranged::build(meta, |i| sources[i].map_or((fill, 0.0), |source| x.at(source)))
+    Ranged::build(meta, |i| sources[i].map_or(fill, |source| x.at(source)))
 }
 
 /// One after the other along an axis.
@@ -57,7 +58,7 @@ pub fn concat(axis: usize, parts: &[Rc<Ranged>], meta: Meta) -> Ranged {
 
 /// The position along an axis.
 pub fn iota(axis: usize, meta: Meta) -> Ranged {
-    let mut value = Vec::with_capacity(meta.shape.numel());
-    for_each(&meta.shape, |index| value.push(round(wrap(index[axis] as i64, meta.dtype), meta.dtype)));
-    Ranged::exact(meta, value)
+    let mut positions = Vec::with_capacity(meta.shape.numel());
+    for_each(&meta.shape, |index| positions.push(wrap(index[axis] as i64, meta.dtype)));
+    Ranged::nearest(meta, &positions)
 }
