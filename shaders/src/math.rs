@@ -32,7 +32,8 @@
 // Digits past what f32 holds are kept as they came from the fit: they say which value was rounded.
 #![allow(clippy::excessive_precision)]
 
-const LOG2_E: f32 = 1.442_695_04;
+use std::f32::consts::{FRAC_2_PI, LOG2_E};
+
 /// ln 2 in two parts: the first has nine bits, so that its product with an exponent is exact.
 const LN2_HI: f32 = 0.693_359_375;
 const LN2_LO: f32 = -2.121_944_4e-4;
@@ -325,7 +326,7 @@ pub fn pow(x: f32, y: f32) -> f32 {
 /// Sine and cosine of the reduced argument, and the quarter turn it was in.
 #[inline(always)]
 fn quarter_turn(x: f32) -> (f32, f32, i32) {
-    let (n, k) = nearest(x * 0.636_619_772);
+    let (n, k) = nearest(x * FRAC_2_PI);
     // π/2 in three parts; the products with n are exact while |x| <= 8192.
     let r = ((x - n * 1.570_312_5) - n * 4.837_512_969_970_703e-4) - n * 7.549_789_954_891_88e-8;
     // Far outside the stated range r is meaningless, but the result should stay within ±1.
