@@ -77,7 +77,7 @@ pub(crate) fn refit(old: Option<Array>, dtype: DType, shape: &Shape) -> Result<A
 /// let sizes: Vec<usize> = batches.over(&digits, 0)?.map(|b| b.map(|b| b.rows())).collect::<Result<_, _>>()?;
 /// assert_eq!(sizes.iter().sum::<usize>(), 1797);
 /// assert_eq!(sizes.last(), Some(&97));
-/// # Ok::<(), addax_tensor::Error>(())
+/// # Ok::<(), addax_data::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batches {

@@ -10,8 +10,7 @@ use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 /// are, so images remain `uint8` until a layer rescales them. It has at least one row.
 ///
 /// ```
-/// use addax_data::Dataset;
-/// use addax_tensor::Array;
+/// use addax_data::{Array, Dataset};
 ///
 /// let x = Array::new([4, 2], &[0.0f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
 /// let y = Array::new([4], &[0i32, 1, 1, 0])?;
@@ -19,7 +18,7 @@ use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 /// let (train, val) = xor.validation_split(0.25)?;
 /// assert_eq!((train.len(), val.len()), (3, 1));
 /// assert_eq!(val.x().to_vec::<f32>()?, [1.0, 1.0]);
-/// # Ok::<(), addax_tensor::Error>(())
+/// # Ok::<(), addax_data::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Dataset {
@@ -57,6 +56,7 @@ impl Dataset {
         Ok(Dataset { columns, rows: Rows::all(n) })
     }
     /// How much each row counts in the loss and in weighted metrics (Keras' `sample_weight`): one finite number per row.
+    /// Fails for another number of weights, or if one is not finite.
     pub fn with_sample_weight(self, weight: &[f32]) -> Result<Self> {
         if weight.len() != self.len() {
             return Err(Error::data(format!(
@@ -68,12 +68,14 @@ impl Dataset {
         if let Some((i, w)) = weight.iter().enumerate().find(|(_, w)| !w.is_finite()) {
             return Err(Error::data(format!("the sample weight of row {i} is {w}; weights are finite numbers")));
         }
-        let columns = Columns {
-            x: Arc::new(self.x().into_owned()),
-            y: self.y().map(|y| Arc::new(y.into_owned())),
-            weight: Some(Arc::new(Array::new([weight.len()], weight)?)),
+        let weight = Some(Arc::new(Array::new([weight.len()], weight)?));
+        // A part of a data set gathers its rows: they may come twice, with different weights.
+        let own = |array: &Arc<Array>| match self.column(array) {
+            Cow::Borrowed(_) => array.clone(),
+            Cow::Owned(part) => Arc::new(part),
         };
-        Ok(Dataset { rows: Rows::all(weight.len()), columns })
+        let columns = Columns { x: own(&self.columns.x), y: self.columns.y.as_ref().map(own), weight };
+        Ok(Dataset { rows: Rows::all(self.len()), columns })
     }
     /// Number of rows, at least 1.
     pub fn len(&self) -> usize {

@@ -23,7 +23,7 @@ impl Dataset {
     /// for (train, test) in data.k_fold(5, 42)? {
     ///     assert_eq!(train.len() + test.len(), 178);
     /// }
-    /// # Ok::<(), addax_tensor::Error>(())
+    /// # Ok::<(), addax_data::Error>(())
     /// ```
     pub fn k_fold(&self, k: usize, seed: u64) -> Result<KFold> {
         self.folds(k, seed, Permutation::new(seed, 0).order(self.len()))

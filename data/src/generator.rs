@@ -2,7 +2,7 @@
 
 use crate::{
     batch::{Batch, Batches},
-    source::{Loader, Source},
+    source::{Loader, MAX_SPARE, Source},
 };
 use addax_tensor::{Error, Result};
 use std::sync::Arc;
@@ -26,8 +26,7 @@ pub struct Step {
 /// it says `false` when the epoch is over. As order and content depend on the step alone, an epoch can be repeated.
 ///
 /// ```
-/// use addax_data::{Batches, Generator};
-/// use addax_tensor::Array;
+/// use addax_data::{Array, Batches, Generator};
 ///
 /// let squares = Generator::new(|step, batch| {
 ///     let from = step.index * step.size;
@@ -37,7 +36,7 @@ pub struct Step {
 ///     Ok(step.index < 3)
 /// });
 /// assert_eq!(Batches::new(8).over(&squares, 0)?.count(), 3);
-/// # Ok::<(), addax_tensor::Error>(())
+/// # Ok::<(), addax_data::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Generator {
@@ -118,8 +117,9 @@ impl Loader for Filler {
         Ok(Some(batch))
     }
     fn give_back(&mut self, batch: Batch) {
-        self.spare.push(batch);
-        self.spare.truncate(16);
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(batch);
+        }
     }
 }
 

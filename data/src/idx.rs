@@ -24,7 +24,7 @@ const STEP: u64 = 1 << 20;
 /// ```no_run
 /// let images = addax_data::idx::read("train-images-idx3-ubyte.gz")?;
 /// println!("{} {}", images.dtype(), images.shape());
-/// # Ok::<(), addax_tensor::Error>(())
+/// # Ok::<(), addax_data::Error>(())
 /// ```
 pub fn read(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();

@@ -15,7 +15,7 @@
 //!     let batch = batch?;
 //!     println!("{} {}", batch.index, batch.x.shape());
 //! }
-//! # Ok::<(), addax_tensor::Error>(())
+//! # Ok::<(), addax_data::Error>(())
 //! ```
 
 pub mod batch;
@@ -32,6 +32,7 @@ pub mod sets;
 pub mod source;
 mod split;
 
+pub use addax_tensor::{Array, DType, Error, ErrorKind, Result, Shape};
 pub use batch::{Batch, Batches};
 pub use dataset::Dataset;
 pub use fashion_mnist::{FashionMnist, fashion_mnist};

@@ -30,7 +30,7 @@ impl NamedDataset {
 /// let (train, test) = digits.train_test(0.2, 42)?;
 /// assert_eq!(train.x_shape().dims(), [8, 8, 1]);
 /// assert_eq!(train.len() + test.len(), 1797);
-/// # Ok::<(), addax_tensor::Error>(())
+/// # Ok::<(), addax_data::Error>(())
 /// ```
 pub fn digits() -> Result<NamedDataset> {
     let (pixels, labels) = unpack(include_bytes!("../sets/digits.bin"), 1797, 64)?;

@@ -18,6 +18,15 @@ pub trait Source: Send + Sync {
     fn loader(&self, batches: &Batches) -> Result<Box<dyn Loader>>;
 }
 
+impl<S: Source + ?Sized> Source for &S {
+    fn rows(&self) -> Option<usize> {
+        (**self).rows()
+    }
+    fn loader(&self, batches: &Batches) -> Result<Box<dyn Loader>> {
+        (**self).loader(batches)
+    }
+}
+
 /// Reads batches, epoch after epoch.
 ///
 /// ```
@@ -32,7 +41,7 @@ pub trait Source: Send + Sync {
 ///         loader.give_back(batch);
 ///     }
 /// }
-/// # Ok::<(), addax_tensor::Error>(())
+/// # Ok::<(), addax_data::Error>(())
 /// ```
 pub trait Loader: Send {
     /// Goes to the start of this epoch, wherever it is now.
@@ -94,8 +103,8 @@ impl Source for Dataset {
     }
 }
 
-/// More batches than this are never on their way at once; others are freed.
-const MAX_SPARE: usize = 16;
+/// More batches than this are hardly on their way at once; others are freed.
+pub(crate) const MAX_SPARE: usize = 16;
 
 /// Gathers rows of a data set.
 struct RowLoader {

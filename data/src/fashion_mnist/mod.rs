@@ -28,7 +28,7 @@ const TEST: (&str, &str) = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte");
 /// ```no_run
 /// let (train, test) = addax_data::fashion_mnist()?;
 /// assert_eq!((train.len(), test.len()), (60_000, 10_000));
-/// # Ok::<(), addax_tensor::Error>(())
+/// # Ok::<(), addax_data::Error>(())
 /// ```
 pub fn fashion_mnist() -> Result<(Dataset, Dataset)> {
     FashionMnist::new().load()
@@ -41,7 +41,7 @@ pub fn fashion_mnist() -> Result<(Dataset, Dataset)> {
 ///
 /// let files = FashionMnist::new().progress(|p| eprintln!("{}: {} of {:?} bytes", p.file, p.done, p.total));
 /// let (train, test) = files.load()?;
-/// # Ok::<(), addax_tensor::Error>(())
+/// # Ok::<(), addax_data::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct FashionMnist {
@@ -266,6 +266,20 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = nowhere(folder.path()).load().unwrap_err().to_string();
         assert!(error.ends_with("or enable the feature `download` of addax-data."), "{error}");
+    }
+
+    #[test]
+    fn the_files_of_debian_are_read() {
+        if !Path::new(DEBIAN).is_dir() {
+            eprintln!("skipped: dataset-fashion-mnist is not installed");
+            return;
+        }
+        let (train, test) = FashionMnist::new().folder(DEBIAN).load().unwrap();
+        for (data, n) in [(train, 60_000), (test, 10_000)] {
+            assert_eq!((data.len(), data.x().shape().dims()), (n, [n, 28, 28, 1].as_slice()));
+            let labels: Vec<i32> = data.y().unwrap().to_vec().unwrap();
+            assert!((0..10).all(|class| labels.iter().filter(|&&l| l == class).count() == n / 10));
+        }
     }
 
     #[test]

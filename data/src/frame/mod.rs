@@ -23,7 +23,7 @@ use table::{Column, Table};
 /// let data = train.features(["area"])?;
 /// assert_eq!((data.len(), val.len()), (3, 1));
 /// assert!(homes.f32("aera").unwrap_err().to_string().contains("did you mean \"area\"?"));
-/// # Ok::<(), addax_tensor::Error>(())
+/// # Ok::<(), addax_data::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Frame {
