@@ -1,6 +1,7 @@
 //! Lazy tensors for Rust: one graph, a planner with a memory budget, and three executors (reference, CPU, GPU).
 
 pub mod array;
+pub mod cpu;
 pub mod device;
 pub mod dtype;
 pub mod error;
@@ -9,10 +10,13 @@ pub mod graph;
 pub mod memory;
 pub mod ops;
 pub mod plan;
+mod platform;
+mod program;
 pub mod reference;
-mod run;
+pub mod run;
 pub mod shape;
 pub mod variable;
+mod workspace;
 
 pub use array::Array;
 pub use device::Device;
@@ -20,5 +24,6 @@ pub use dtype::{DType, Element, Scalar};
 pub use error::{Error, ErrorKind, Result};
 pub use graph::Tensor;
 pub use ops::{Operand, random};
+pub use program::Program;
 pub use shape::{Axes, Shape};
 pub use variable::Variable;

@@ -11,7 +11,7 @@ use std::{
     fmt,
     panic::Location,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -115,7 +115,7 @@ impl Variable {
     /// Computes `value` and makes it the variable's. On failure the variable stays as it was.
     #[track_caller]
     pub fn assign(&self, value: &Tensor) -> Result<()> {
-        run::commit(&[(self.clone(), value.clone())]).map_err(|e| e.at(Location::caller()))
+        run::commit(vec![(self.clone(), value.clone())]).map_err(|e| e.at(Location::caller()))
     }
     /// Fails unless `value` has the variable's shape and type.
     pub(crate) fn check_fits(&self, value: &Tensor) -> Result<()> {
@@ -134,14 +134,30 @@ impl Variable {
     }
     /// Replaces the value's storage.
     pub(crate) fn replace(&self, value: Value) {
-        if let Ok(meta) = &self.0.meta {
-            let mut current = lock(&self.0.current);
-            *current = Tensor::leaf(value, meta.clone(), self.is_trainable(), current.origin());
-        }
+        self.hold().replace(value);
     }
-    /// Runs `f` on the current value while nobody can assign.
-    pub(crate) fn with_current<R>(&self, f: impl FnOnce(&Tensor) -> R) -> R {
-        f(&lock(&self.0.current))
+    /// Keeps others from reading or assigning while a step runs.
+    pub(crate) fn hold(&self) -> Held<'_> {
+        Held { variable: self, current: lock(&self.0.current) }
+    }
+}
+
+/// A variable that only the holder can read or assign.
+pub(crate) struct Held<'v> {
+    variable: &'v Variable,
+    current: MutexGuard<'v, Tensor>,
+}
+
+impl Held<'_> {
+    /// The current value.
+    pub(crate) fn current(&self) -> &Tensor {
+        &self.current
+    }
+    /// Replaces the value's storage.
+    pub(crate) fn replace(&mut self, value: Value) {
+        if let Ok(meta) = self.variable.meta() {
+            *self.current = Tensor::leaf(value, meta.clone(), self.variable.is_trainable(), self.current.origin());
+        }
     }
 }
 

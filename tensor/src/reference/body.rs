@@ -46,7 +46,7 @@ fn wrong_inputs() -> Error {
 /// The body's nodes in order of computation; parameters stand for themselves.
 fn order(body: &Body) -> Vec<Tensor> {
     let params: Vec<_> = body.params.iter().map(Tensor::key).collect();
-    topological(&body.outputs, |t| t.node().values().is_some() || is_given(t, |key| params.contains(key)))
+    topological(&body.outputs, |t| t.node().leaf_values().is_some() || is_given(t, |key| params.contains(key)))
 }
 
 fn run(body: &Body, order: &[Tensor], arguments: &[Rc<Ranged>]) -> Result<Vec<Rc<Ranged>>> {

@@ -32,7 +32,7 @@ pub use ranged::Ranged;
 use crate::{
     array::Array,
     error::{Error, Result},
-    graph::{Op, Tensor, Value, topological},
+    graph::{Meta, Op, Tensor, Value, topological},
     run,
 };
 use std::{collections::HashMap, rc::Rc};
@@ -61,7 +61,7 @@ pub fn evaluate(tensors: &[Tensor]) -> Result<Vec<Array>> {
 pub fn evaluate_with(params: &HashMap<Key, Vec<f64>>, roots: &[Tensor]) -> Result<Vec<Ranged>> {
     let mut env = Env::new();
     let given = |t: &Tensor| is_given(t, |key| params.contains_key(key));
-    for tensor in topological(roots, |t| t.node().values().is_some() || given(t)) {
+    for tensor in topological(roots, |t| t.node().leaf_values().is_some() || given(t)) {
         for (out, meta) in tensor.node().metas().iter().enumerate() {
             let key = (tensor.node().id(), out as u16);
             if let Some(values) = params.get(&key) {
@@ -77,7 +77,7 @@ pub fn evaluate_with(params: &HashMap<Key, Vec<f64>>, roots: &[Tensor]) -> Resul
 
 /// The values of these tensors; `env` keeps them and all that they are computed from.
 pub(crate) fn evaluate_in(env: &mut Env, roots: &[Tensor]) -> Result<Vec<Ranged>> {
-    let order = topological(roots, |t| t.node().values().is_some() || is_given(t, |key| env.contains_key(key)));
+    let order = topological(roots, |t| t.node().leaf_values().is_some() || is_given(t, |key| env.contains_key(key)));
     interpret(&order, env)?;
     roots.iter().map(|root| Ok(get(env, root)?.as_ref().clone())).collect()
 }
@@ -99,8 +99,8 @@ fn interpret(order: &[Tensor], env: &mut Env) -> Result<()> {
             continue;
         }
         let node = tensor.node();
-        let results = match node.values() {
-            Some(values) => values.iter().map(load).collect::<Result<Vec<_>>>()?,
+        let results = match node.leaf_values() {
+            Some(values) => values.into_iter().zip(node.metas()).map(load).collect::<Result<Vec<_>>>()?,
             None => {
                 let inputs = node.inputs().iter().map(|input| get(env, input)).collect::<Result<Vec<_>>>()?;
                 apply(tensor, &inputs).map_err(|e| e.at(tensor.origin()))?
@@ -113,11 +113,8 @@ fn interpret(order: &[Tensor], env: &mut Env) -> Result<()> {
     Ok(())
 }
 
-fn load(value: &Value) -> Result<Ranged> {
-    match value {
-        Value::Host(array) => Ranged::from_array(array),
-        Value::Device(_) => Err(Error::device("the reference executor reads host values; move the tensor first")),
-    }
+fn load((value, meta): (&Value, &Meta)) -> Result<Ranged> {
+    Ranged::from_array(&run::read(value, meta)?)
 }
 
 /// One primitive: the results of the node from its inputs.
