@@ -1,5 +1,6 @@
 //! From a traced graph to a [`Plan`]: pure, without touching a device.
 
+pub mod axes;
 pub mod cache;
 mod cluster;
 mod coords;

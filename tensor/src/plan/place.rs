@@ -7,7 +7,7 @@ use super::{
 use crate::{dtype::DType, executor::Executor};
 
 /// First and last step that touch a buffer.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Life {
     first: usize,
     last: usize,
