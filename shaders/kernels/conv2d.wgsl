@@ -2,7 +2,8 @@
 // left matrix is never stored. x is [batch, height, width, in], y is [batch, out_height, out_width, out], w is
 // [taps, in / groups, out] with tap = ky * kernel_width + kx. Padding below and right follows from the output's extents.
 //
-// Kinds, and their holes (called in range only; a channel counts over all groups):
+// Kinds, and their holes (called in range only, but now and then more often than needed; a channel counts over all
+// groups):
 //   FORWARD      y from x and w:    load_x, load_w, fn store(b: u32, y: u32, x: u32, channel: u32, value: f32)
 //   INPUT_GRAD   dx from dy and w:  load_dy, load_w, fn store(b: u32, y: u32, x: u32, channel: u32, value: f32)
 //   FILTER_GRAD  dw from x and dy:  load_x, load_dy, fn store(split: u32, tap: u32, c: u32, o: u32, value: f32)
@@ -104,9 +105,7 @@ fn source(p: vec3<u32>, offset: vec2<u32>) -> vec3<u32> {
     return vec3<u32>(p.x, select(params.out_height, y / params.stride_y, hit), x / params.stride_x);
 }
 
-fn inside(p: vec3<u32>) -> bool {
-    return p.y < params.out_height && p.z < params.out_width;
-}
+fn source_extent() -> vec2<u32> { return vec2<u32>(params.out_height, params.out_width); }
 #else
 // The input pixel at this offset in the window of output pixel p; past the edge if it is padding.
 fn source(p: vec3<u32>, offset: vec2<u32>) -> vec3<u32> {
@@ -115,9 +114,7 @@ fn source(p: vec3<u32>, offset: vec2<u32>) -> vec3<u32> {
     return vec3<u32>(p.x, y, x);
 }
 
-fn inside(p: vec3<u32>) -> bool {
-    return p.y < params.height && p.z < params.width;
-}
+fn source_extent() -> vec2<u32> { return vec2<u32>(params.height, params.width); }
 #endif
 
 #import conv2d_blocks

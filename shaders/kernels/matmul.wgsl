@@ -1,10 +1,11 @@
 // C[batch, row, col] = sum over k of A[batch, row, k] B[batch, k, col], accumulated in f32.
 //
-// Holes, called in range only:
+// Holes, called in range only, but now and then more often than needed:
 //   fn load_a(batch: u32, row: u32, k: u32) -> f32
 //   fn load_b(batch: u32, k: u32, col: u32) -> f32
 //   fn store(batch: u32, row: u32, col: u32, value: f32)
-// With A_VEC4, B_VEC4, C_VEC4 these instead, for four neighbours from the given one (a multiple of four) on:
+// With A_VEC4, B_VEC4, C_VEC4 these instead, for four neighbours from the given one (a multiple of four) on; the extent
+// they run along is a multiple of four:
 //   fn load_a4(batch: u32, row: u32, k: u32) -> vec4<f32>      along k, or along rows with A_BY_M
 //   fn load_b4(batch: u32, k: u32, col: u32) -> vec4<f32>      along columns, or along k with B_BY_K
 //   fn store4(batch: u32, row: u32, col: u32, value: vec4<f32>)
@@ -42,13 +43,16 @@ fn c_at(batch: u32, split: u32, row: u32, col: u32, value: f32) {
     store(batch * params.splits + split, row, col, value);
 }
 #else
+// Indices past an edge are moved back to it, which costs less than a branch. Past the end of k the value must be zero,
+// past the other edges it goes into results that nobody stores.
 #ifdef A_VEC4
 fn a_four(batch: u32, row: u32, k: u32, k_end: u32) -> vec4<f32> {
-    var value = vec4<f32>();
-    if (row < params.m && k < k_end) {
-        value = load_a4(batch, row, k);
-    }
-    return value;
+#ifdef A_BY_M
+    let value = load_a4(batch, min(row, params.m - 4u), min(k, k_end - 1u));
+#else
+    let value = load_a4(batch, min(row, params.m - 1u), min(k, k_end - 4u));
+#endif
+    return select(vec4<f32>(), value, k < k_end);
 }
 
 fn a_block(batch: u32, row: u32, k: u32, k_end: u32) -> mat4x4<f32> {
@@ -70,11 +74,7 @@ fn a_block(batch: u32, row: u32, k: u32, k_end: u32) -> mat4x4<f32> {
 }
 #else
 fn a_or_zero(batch: u32, row: u32, k: u32, k_end: u32) -> f32 {
-    var value = 0.0;
-    if (row < params.m && k < k_end) {
-        value = load_a(batch, row, k);
-    }
-    return value;
+    return select(0.0, load_a(batch, min(row, params.m - 1u), min(k, k_end - 1u)), k < k_end);
 }
 
 fn a_column(batch: u32, row: u32, k: u32, k_end: u32) -> vec4<f32> {
@@ -98,11 +98,12 @@ fn a_block(batch: u32, row: u32, k: u32, k_end: u32) -> mat4x4<f32> {
 
 #ifdef B_VEC4
 fn b_four(batch: u32, k: u32, col: u32, k_end: u32) -> vec4<f32> {
-    var value = vec4<f32>();
-    if (col < params.n && k < k_end) {
-        value = load_b4(batch, k, col);
-    }
-    return value;
+#ifdef B_BY_K
+    let value = load_b4(batch, min(k, k_end - 4u), min(col, params.n - 1u));
+#else
+    let value = load_b4(batch, min(k, k_end - 1u), min(col, params.n - 4u));
+#endif
+    return select(vec4<f32>(), value, k < k_end);
 }
 
 fn b_block(batch: u32, k: u32, col: u32, k_end: u32) -> mat4x4<f32> {
@@ -124,11 +125,7 @@ fn b_block(batch: u32, k: u32, col: u32, k_end: u32) -> mat4x4<f32> {
 }
 #else
 fn b_or_zero(batch: u32, k: u32, col: u32, k_end: u32) -> f32 {
-    var value = 0.0;
-    if (col < params.n && k < k_end) {
-        value = load_b(batch, k, col);
-    }
-    return value;
+    return select(0.0, load_b(batch, min(k, k_end - 1u), min(col, params.n - 1u)), k < k_end);
 }
 
 fn b_row(batch: u32, k: u32, col: u32, k_end: u32) -> vec4<f32> {

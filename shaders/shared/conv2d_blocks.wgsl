@@ -1,5 +1,5 @@
 // The matrices of a convolution's matrix product, read through the kernel's holes: blocks for the tiled engines, single
-// numbers for the engine POINT. The kernel gives `pixel`, `next_pixel`, `tap_offset`, `source`, `inside`.
+// numbers for the engine POINT. The kernel gives `pixel`, `next_pixel`, `tap_offset`, `source`, `source_extent`.
 
 #ifdef INPUT_GRAD
 fn depth() -> u32 { return params.cout; }
@@ -19,32 +19,29 @@ fn tap_at(index: u32) -> Tap {
     return Tap(tap, index % depth(), tap_offset(tap));
 }
 
-// The left matrix's element: x, or dy in INPUT_GRAD; zero in the padding and out of range.
+// The left matrix's element: x, or dy in INPUT_GRAD; zero in the padding and where k is out of range. Places past an edge
+// are moved back to it, which costs less than a branch; rows past the last give results that nobody stores.
 #ifdef A_VEC4
 fn left4(group: u32, p: vec3<u32>, t: Tap, in_range: bool) -> vec4<f32> {
     let q = source(p, t.offset);
-    var value = vec4<f32>();
-    if (in_range && inside(q)) {
+    let near = vec3<u32>(min(q.x, params.batch - 1u), min(q.yz, source_extent() - 1u));
 #ifdef INPUT_GRAD
-        value = load_dy4(q.x, q.y, q.z, group * depth() + t.channel);
+    let value = load_dy4(near.x, near.y, near.z, group * depth() + t.channel);
 #else
-        value = load_x4(q.x, q.y, q.z, group * depth() + t.channel);
+    let value = load_x4(near.x, near.y, near.z, group * depth() + t.channel);
 #endif
-    }
-    return value;
+    return select(vec4<f32>(), value, in_range && all(q.yz < source_extent()));
 }
 #else
 fn left(group: u32, p: vec3<u32>, t: Tap, in_range: bool) -> f32 {
     let q = source(p, t.offset);
-    var value = 0.0;
-    if (in_range && inside(q)) {
+    let near = vec3<u32>(min(q.x, params.batch - 1u), min(q.yz, source_extent() - 1u));
 #ifdef INPUT_GRAD
-        value = load_dy(q.x, q.y, q.z, group * depth() + t.channel);
+    let value = load_dy(near.x, near.y, near.z, group * depth() + t.channel);
 #else
-        value = load_x(q.x, q.y, q.z, group * depth() + t.channel);
+    let value = load_x(near.x, near.y, near.z, group * depth() + t.channel);
 #endif
-    }
-    return value;
+    return select(0.0, value, in_range && all(q.yz < source_extent()));
 }
 #endif
 
@@ -80,12 +77,11 @@ fn a_block(group: u32, row: u32, k: u32, k_end: u32) -> mat4x4<f32> {
     let p3 = next_pixel(p2);
 #ifdef A_VEC4
     let t = tap_at(row);
-    let rows = row < gemm_m();
     return mat4x4<f32>(
-        left4(group, p0, t, rows && k < k_end),
-        left4(group, p1, t, rows && k + 1u < k_end),
-        left4(group, p2, t, rows && k + 2u < k_end),
-        left4(group, p3, t, rows && k + 3u < k_end),
+        left4(group, p0, t, k < k_end),
+        left4(group, p1, t, k + 1u < k_end),
+        left4(group, p2, t, k + 2u < k_end),
+        left4(group, p3, t, k + 3u < k_end),
     );
 #else
     return transpose(mat4x4<f32>(
@@ -102,12 +98,11 @@ fn a_line(
     group: u32, row: u32, p0: vec3<u32>, p1: vec3<u32>, p2: vec3<u32>, p3: vec3<u32>, k: u32, k_end: u32,
 ) -> vec4<f32> {
     let t = tap_at(row);
-    let rows = row < gemm_m();
     return vec4<f32>(
-        left(group, p0, t, rows && k < k_end),
-        left(group, p1, t, rows && k + 1u < k_end),
-        left(group, p2, t, rows && k + 2u < k_end),
-        left(group, p3, t, rows && k + 3u < k_end),
+        left(group, p0, t, k < k_end),
+        left(group, p1, t, k + 1u < k_end),
+        left(group, p2, t, k + 2u < k_end),
+        left(group, p3, t, k + 3u < k_end),
     );
 }
 #endif
@@ -120,12 +115,11 @@ fn a_block(group: u32, row: u32, k: u32, k_end: u32) -> mat4x4<f32> {
     let p3 = next_pixel(p2);
 #ifdef A_VEC4
     let t = tap_at(k);
-    let within = k < k_end;
     return transpose(mat4x4<f32>(
-        left4(group, p0, t, within && row < gemm_m()),
-        left4(group, p1, t, within && row + 1u < gemm_m()),
-        left4(group, p2, t, within && row + 2u < gemm_m()),
-        left4(group, p3, t, within && row + 3u < gemm_m()),
+        left4(group, p0, t, k < k_end),
+        left4(group, p1, t, k < k_end),
+        left4(group, p2, t, k < k_end),
+        left4(group, p3, t, k < k_end),
     ));
 #else
     return mat4x4<f32>(
@@ -142,77 +136,64 @@ fn a_line(
     group: u32, row: u32, p0: vec3<u32>, p1: vec3<u32>, p2: vec3<u32>, p3: vec3<u32>, k: u32, k_end: u32,
 ) -> vec4<f32> {
     let t = tap_at(k);
-    let within = k < k_end;
     return vec4<f32>(
-        left(group, p0, t, within && row < gemm_m()),
-        left(group, p1, t, within && row + 1u < gemm_m()),
-        left(group, p2, t, within && row + 2u < gemm_m()),
-        left(group, p3, t, within && row + 3u < gemm_m()),
+        left(group, p0, t, k < k_end),
+        left(group, p1, t, k < k_end),
+        left(group, p2, t, k < k_end),
+        left(group, p3, t, k < k_end),
     );
 }
 #endif
 #endif
 
-// Four neighbours of the right matrix: along columns at one k, in INPUT_GRAD along k at one column.
-fn right4(group: u32, k: u32, col: u32, k_end: u32) -> vec4<f32> {
-    var value = vec4<f32>();
-    if (k < k_end && col < gemm_n()) {
-#ifdef FORWARD
-        let tap = k / depth();
-        let c = k % depth();
-        let o = group * params.cout + col;
+// The right matrix's element, or with B_VEC4 four neighbours: along columns, in INPUT_GRAD along k.
 #ifdef B_VEC4
-        value = load_w4(tap, c, o);
+#define B_TYPE vec4<f32>
+#define B_WIDTH 4u
+#define B_LOAD_W load_w4
+#define B_LOAD_DY load_dy4
 #else
-        value.x = load_w(tap, c, o);
-        if (col + 1u < gemm_n()) {
-            value.y = load_w(tap, c, o + 1u);
-        }
-        if (col + 2u < gemm_n()) {
-            value.z = load_w(tap, c, o + 2u);
-        }
-        if (col + 3u < gemm_n()) {
-            value.w = load_w(tap, c, o + 3u);
-        }
+#define B_TYPE f32
+#define B_WIDTH 1u
+#define B_LOAD_W load_w
+#define B_LOAD_DY load_dy
 #endif
+fn right(group: u32, k: u32, col: u32, k_end: u32) -> B_TYPE {
+#ifdef FORWARD
+    let at = min(k, k_end - 1u);
+    let value = B_LOAD_W(at / depth(), at % depth(), group * params.cout + min(col, gemm_n() - B_WIDTH));
 #endif
 #ifdef INPUT_GRAD
-        let o = group * params.cout;
-#ifdef B_VEC4
-        value = load_w4(k / depth(), col, o + k % depth());
-#else
-        value.x = load_w(k / depth(), col, o + k % depth());
-        if (k + 1u < k_end) {
-            value.y = load_w((k + 1u) / depth(), col, o + (k + 1u) % depth());
-        }
-        if (k + 2u < k_end) {
-            value.z = load_w((k + 2u) / depth(), col, o + (k + 2u) % depth());
-        }
-        if (k + 3u < k_end) {
-            value.w = load_w((k + 3u) / depth(), col, o + (k + 3u) % depth());
-        }
-#endif
+    let at = min(k, k_end - B_WIDTH);
+    let value = B_LOAD_W(at / depth(), min(col, gemm_n() - 1u), group * params.cout + at % depth());
 #endif
 #ifdef FILTER_GRAD
-        let p = pixel(k);
-        let o = group * params.cout + col;
+    let p = pixel(min(k, k_end - 1u));
+    let value = B_LOAD_DY(p.x, p.y, p.z, group * params.cout + min(col, gemm_n() - B_WIDTH));
+#endif
+    return select(B_TYPE(), value, k < k_end);
+}
+
+fn right4(group: u32, k: u32, col: u32, k_end: u32) -> vec4<f32> {
 #ifdef B_VEC4
-        value = load_dy4(p.x, p.y, p.z, o);
+    return right(group, k, col, k_end);
 #else
-        value.x = load_dy(p.x, p.y, p.z, o);
-        if (col + 1u < gemm_n()) {
-            value.y = load_dy(p.x, p.y, p.z, o + 1u);
-        }
-        if (col + 2u < gemm_n()) {
-            value.z = load_dy(p.x, p.y, p.z, o + 2u);
-        }
-        if (col + 3u < gemm_n()) {
-            value.w = load_dy(p.x, p.y, p.z, o + 3u);
-        }
+#ifdef INPUT_GRAD
+    return vec4<f32>(
+        right(group, k, col, k_end),
+        right(group, k + 1u, col, k_end),
+        right(group, k + 2u, col, k_end),
+        right(group, k + 3u, col, k_end),
+    );
+#else
+    return vec4<f32>(
+        right(group, k, col, k_end),
+        right(group, k, col + 1u, k_end),
+        right(group, k, col + 2u, k_end),
+        right(group, k, col + 3u, k_end),
+    );
 #endif
 #endif
-    }
-    return value;
 }
 
 fn b_block(group: u32, k: u32, col: u32, k_end: u32) -> mat4x4<f32> {

@@ -1,7 +1,7 @@
 // The matrix product engines: C[batch, row, col] = sum over k of A[batch, row, k] B[batch, k, col].
 //
 // The importing kernel gives the extents `gemm_m()`, `gemm_n()`, `gemm_k()`, `gemm_batches()`, `gemm_splits()`,
-// `gemm_chunk()`, and reads A and B in blocks of 4 x 4, zero outside the matrix and from k_end on:
+// `gemm_chunk()`, and reads A and B in blocks of 4 x 4, zero from k_end on and anything past the other edges:
 //   a_block(batch, row, k, k_end)[j][r] = A[batch, row + r, k + j]
 //   b_block(batch, k, col, k_end)[j][c] = B[batch, k + j, col + c]
 //   c_row(batch, split, row, col, v) stores four columns, leaving out those past the edge.

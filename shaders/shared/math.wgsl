@@ -187,6 +187,11 @@ fn upper(x: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(x) & 0xfffff000u);
 }
 
+// x without its last bit, by which compilers that think (a + b) - a is b cannot see what it was.
+fn sealed(x: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(x) & 0xfffffffeu);
+}
+
 // What rounding lost in product = a b.
 fn product_rest(a: f32, b: f32, product: f32) -> f32 {
     let ah = upper(a);
@@ -217,15 +222,13 @@ fn math_pow(x: f32, y: f32) -> f32 {
     p = p * f + 3.333331347e-1;
     let third = p * (f * z);
     let half = 0.5 * z;
-    let s = f - half;
+    let s = sealed(f - half);
     let s_rest = (f - s) - half;
     let big = e * LN2_HI;
-    let h = big + s;
-    // Two-sum: e ln 2 and s may be of either order.
-    let back = h - big;
-    let h_rest = (big - (h - back)) + (s - back);
+    let h = sealed(big + s);
+    let h_rest = (big - h) + s;
     let low = ((third + e * LN2_LO) + (s_rest - 0.5 * rest)) + h_rest;
-    let hi = h + low;
+    let hi = sealed(h + low);
     let lo = low - (hi - h);
     // y log a = u + v, then e^u (1 + v); past +-200 the result is 0 or infinity and the rest may be NaN.
     let u = y * hi;

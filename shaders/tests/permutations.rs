@@ -1,5 +1,6 @@
 //! Every kernel in every variant, with every subset of its flags and every place for parameters, is valid WGSL.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // The helpers below serve tests only.
 use addax_shaders::kernels::{KERNELS, Kernel, Variant};
 use addax_shaders::{Parameters, Shader, plain};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
