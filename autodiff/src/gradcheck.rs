@@ -1,0 +1,3 @@
+//! gradcheck
+/// x
+pub fn gradcheck() {}
