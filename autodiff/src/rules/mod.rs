@@ -32,7 +32,8 @@ impl Site<'_> {
     fn operands<const N: usize>(&self) -> Result<&[Tensor; N]> {
         self.inputs.try_into().map_err(|_| {
             let (name, got) = (self.node.op().name(), self.inputs.len());
-            Error::argument(format!("`{name}` has {N} operands, this one was recorded with {got}")).at(self.node.origin())
+            Error::argument(format!("`{name}` has {N} operands, this one was recorded with {got}"))
+                .at(self.node.origin())
         })
     }
     /// The cotangent of a primitive with one result.

@@ -19,18 +19,13 @@ use addax_tensor::{
     graph::{Body, ScanSpec},
 };
 use residual::Kept;
-use std::{collections::HashMap, panic::Location, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 use total::{Total, Totals};
 
 type Key = (u64, u16);
 
 /// The cotangents of the inputs of a loop.
-pub(crate) fn vjp(
-    body: &Arc<Body>,
-    spec: ScanSpec,
-    site: &Site,
-    bodies: &mut Bodies,
-) -> Result<Vec<Option<Tensor>>> {
+pub(crate) fn vjp(body: &Arc<Body>, spec: ScanSpec, site: &Site, bodies: &mut Bodies) -> Result<Vec<Option<Tensor>>> {
     let given: Vec<bool> = site.dy.iter().map(Option::is_some).collect();
     let looped = looped(body, spec, &given, site.wanted)?;
     let masked = |flags: &[bool]| looped.iter().chain(flags.iter().skip(spec.carries)).copied().collect::<Vec<_>>();
@@ -149,7 +144,8 @@ impl<'a> Reverse<'a> {
             from.push(stands_for.clone());
             to.extend(params.last().cloned());
         }
-        let gradient_of = |i: usize, zero: &Tensor| self.gradient.gradients[i].clone().unwrap_or_else(|| zero.zeros_like());
+        let gradient_of =
+            |i: usize, zero: &Tensor| self.gradient.gradients[i].clone().unwrap_or_else(|| zero.zeros_like());
         let mut outputs: Vec<Tensor> = self.looped.iter().map(|&j| gradient_of(j, &body.params[j])).collect();
         outputs.extend(self.totals.carried.iter().cloned());
         outputs.extend(self.inputs.iter().map(|&i| gradient_of(i, &body.params[i])));
@@ -165,7 +161,8 @@ impl<'a> Reverse<'a> {
             return Ok(results);
         }
         let spec_back = ScanSpec { carries: carries.len(), inputs: inputs.len(), reverse: !spec.reverse, ..spec };
-        let values: Vec<Tensor> = carries.iter().map(|(_, v)| v).chain(inputs.iter().chain(&invariants).map(|(_, v)| v)).cloned().collect();
+        let values: Vec<Tensor> =
+            carries.iter().map(|(_, v)| v).chain(inputs.iter().chain(&invariants).map(|(_, v)| v)).cloned().collect();
         let back = Arc::new(Body { name: "scan_grad", params, outputs });
         let back = Tensor::scan(&back, spec_back, &values)?;
 
@@ -209,10 +206,4 @@ fn merged(stack: &Tensor) -> Result<Tensor> {
     let shape = stack.shape()?;
     let rows: usize = shape.iter().take(2).product();
     Ok(stack.reshape(std::iter::once(rows).chain(shape.iter().skip(2).copied()).collect::<Shape>()))
-}
-
-/// The line that new nodes of this rule without an origin of their own are recorded at.
-#[track_caller]
-fn here() -> addax_tensor::graph::Origin {
-    Location::caller()
 }

@@ -68,7 +68,10 @@ impl Kept {
         }
         for tensor in &forward {
             let node = tensor.node();
-            if position(tensor).is_none() && is_cheap(node.op()) && node.inputs().iter().all(|i| at_hand.contains(&i.key())) {
+            if position(tensor).is_none()
+                && is_cheap(node.op())
+                && node.inputs().iter().all(|i| at_hand.contains(&i.key()))
+            {
                 at_hand.insert(tensor.key());
             }
             for out in 0..node.metas().len() {

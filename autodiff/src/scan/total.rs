@@ -3,12 +3,15 @@
 //! `Σ_t h_tᵀ·z_t` is one product of the stacked `h` and `z`, merged to `[steps·batch, ..]`; `Σ_t Σ_b z_t` is one sum over the
 //! stacked `z`; and a linear view of a sum is the view of the total. Whatever else a step adds is added up in a carry.
 
-use super::{here, merged};
+use super::merged;
 use addax_tensor::{
     Error, Result, Tensor,
-    graph::{Body, ConvKind, MatMul, Meta, Op, ReduceOp, View},
+    graph::{Binary, Body, ConvKind, MatMul, Meta, Op, ReduceOp, Unary, View},
 };
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    panic::Location,
+};
 
 /// How a total comes about.
 pub(super) enum Total {
@@ -41,7 +44,7 @@ impl Totals {
         let mut sums = vec![step.clone()];
         while let Some(term) = sums.pop() {
             match term.node().op() {
-                Op::Binary(addax_tensor::graph::Binary::Add) => sums.extend(term.node().inputs().into_iter().rev()),
+                Op::Binary(Binary::Add) => sums.extend(term.node().inputs().into_iter().rev()),
                 _ => terms.push(self.term(&term)?),
             }
         }
@@ -57,7 +60,7 @@ impl Totals {
             && is_linear(op, x)
         {
             let inner = self.total(x)?;
-            // Adding up the operand of a view in a carry would only be larger or smaller, not better.
+            // A carry had to add up the operand: it adds up the result instead, and the loop ends with it.
             if !matches!(inner, Total::Carried(_)) {
                 return Ok(Total::Linear(op.clone(), meta, Box::new(inner)));
             }
@@ -96,7 +99,7 @@ fn no_operand() -> Error {
 fn is_linear(op: &Op, x: &Tensor) -> bool {
     match op {
         Op::View(View::Pad(_, value)) => value.as_f64() == 0.0,
-        Op::View(_) | Op::Unary(addax_tensor::graph::Unary::Neg) => true,
+        Op::View(_) | Op::Unary(Unary::Neg) => true,
         Op::Cast => x.dtype().is_ok_and(|d| d.is_float()),
         _ => false,
     }
@@ -149,12 +152,12 @@ impl Total {
                 terms.try_fold(first, |sum, term| Ok::<_, Error>(sum + term?))?
             }
             Total::Linear(op, meta, inner) => {
-                Tensor::record_one(op.clone(), vec![inner.record(sources)?], meta.clone(), here())
+                Tensor::record_one(op.clone(), vec![inner.record(sources)?], meta.clone(), Location::caller())
             }
             Total::Merged(op, meta, operands) => {
                 let rows = |t: &Tensor| sources.stack(t).and_then(|stack| merged(&stack));
                 let operands = operands.iter().map(rows).collect::<Result<Vec<_>>>()?;
-                Tensor::record_one(op.clone(), operands, meta.clone(), here())
+                Tensor::record_one(op.clone(), operands, meta.clone(), Location::caller())
             }
             Total::Reduced(axes, operand) => {
                 let over: Vec<usize> = std::iter::once(0).chain(axes.iter().map(|a| a + 1)).collect();
