@@ -9,6 +9,17 @@ use std::{collections::HashMap, rc::Rc};
 
 /// `tensors` as they would be if they had been recorded on `to[i]` instead of `from[i]`. What does not depend on `from` is
 /// shared, not copied. Fails if the two lists, or the shapes and types in them, do not fit.
+///
+/// ```
+/// use addax_autodiff::substitute;
+/// use addax_tensor::{DType, Tensor};
+/// let x = Tensor::placeholder(0, DType::F32, [2]);
+/// let y = x.exp() + 1.0;
+/// let zeros = Tensor::zeros([2]);
+/// let [at_zero] = substitute(&[y], &[x], &[zeros])?.try_into().unwrap();
+/// assert_eq!(at_zero.to_vec::<f32>()?, vec![2.0, 2.0]);
+/// # Ok::<(), addax_tensor::Error>(())
+/// ```
 pub fn substitute(tensors: &[Tensor], from: &[Tensor], to: &[Tensor]) -> Result<Vec<Tensor>> {
     if from.len() != to.len() {
         return Err(Error::argument(format!("cannot put {} tensors in the place of {}", to.len(), from.len())));
@@ -69,9 +80,12 @@ impl BodyGradient {
     }
 }
 
+/// A body, the outputs that have cotangents, and the parameters whose gradient is wanted.
+type Question = (*const Body, Vec<bool>, Vec<bool>);
+
 /// The gradients of the bodies met in one walk: a body that is called often is differentiated once.
 #[derive(Default)]
-pub(crate) struct Bodies(HashMap<(*const Body, Vec<bool>, Vec<bool>), Rc<BodyGradient>>);
+pub(crate) struct Bodies(HashMap<Question, Rc<BodyGradient>>);
 
 impl Bodies {
     /// [`BodyGradient::new`], once. The walk's graph keeps the bodies alive, so that an address means one body.

@@ -30,3 +30,7 @@ pub use body::substitute;
 pub use grad::{grad, grad_or_zeros, grad_with, value_and_grad};
 pub use gradcheck::gradcheck;
 pub use wrt::{Wrt, WrtList};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,5 +1,9 @@
 //! What users rely on: names in errors, snapshots, several outputs, models, memory.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
 use addax_autodiff::{
     Wrt, grad, grad_or_zeros, grad_with,
     gradcheck::{Options, gradcheck},
@@ -9,15 +13,8 @@ use addax_tensor::{
     Array, DType, ErrorKind, Tensor, Variable,
     graph::{MatMul, Op, topological},
 };
+use common::spread;
 use proptest::prelude::*;
-
-fn spread(shape: impl Into<addax_tensor::Shape>, salt: usize) -> Array {
-    let shape = shape.into();
-    let n = shape.numel();
-    let values: Vec<f32> =
-        (0..n).map(|i| ((i as f32 + 1.0) * 0.618_034 + salt as f32 * 0.37).fract() * 2.0 - 1.13).collect();
-    Array::new(shape, &values).unwrap()
-}
 
 fn vector(values: &[f32]) -> Tensor {
     Tensor::from_vec(values, [values.len()])

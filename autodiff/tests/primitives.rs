@@ -1,6 +1,10 @@
 //! Every primitive against differences, first and second derivatives, and its convention where it has no derivative.
 //! The tables are exhaustive matches: a primitive without a check does not compile.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
 use addax_autodiff::{
     grad, grad_or_zeros,
     gradcheck::{Options, gradcheck},
@@ -12,6 +16,7 @@ use addax_tensor::{
     },
     random, reference,
 };
+use common::spread;
 use proptest::prelude::*;
 
 /// Checks the gradient of `f`, and the gradient of that gradient.
@@ -34,15 +39,6 @@ fn check(f: impl Fn(&[Tensor]) -> Tensor, inputs: &[Array]) -> Result<(), String
 
 fn array(shape: impl Into<addax_tensor::Shape>, values: &[f32]) -> Array {
     Array::new(shape, values).unwrap()
-}
-
-/// Distinct numbers around 0 that are no one's kink, in an order that is not sorted.
-fn spread(shape: impl Into<addax_tensor::Shape>, salt: usize) -> Array {
-    let shape = shape.into();
-    let n = shape.numel();
-    let values: Vec<f32> =
-        (0..n).map(|i| ((i as f32 + 1.0) * 0.618_034 + salt as f32 * 0.37).fract() * 2.0 - 1.13).collect();
-    array(shape, &values)
 }
 
 fn value(tensor: &Tensor) -> Vec<f32> {

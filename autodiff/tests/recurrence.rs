@@ -1,6 +1,10 @@
 //! Loops: their gradient is that of the unrolled graph, is itself a loop of as many nodes for any number of steps, and sums
 //! the gradients of weights in one product.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
 use addax_autodiff::{
     grad, grad_or_zeros,
     gradcheck::{Options, gradcheck},
@@ -8,20 +12,14 @@ use addax_autodiff::{
 use addax_tensor::{
     Array, DType, Error, Tensor,
     graph::{Body, Conv2d, Meta, Op, ScanSpec, graph_len, topological},
-    reference,
+    random, reference,
 };
+use common::spread;
+use proptest::prelude::*;
 use std::{collections::HashMap, sync::Arc};
 
 const BATCH: usize = 2;
 const UNITS: usize = 3;
-
-fn spread(shape: impl Into<addax_tensor::Shape>, salt: usize) -> Array {
-    let shape = shape.into();
-    let n = shape.numel();
-    let values: Vec<f32> =
-        (0..n).map(|i| ((i as f32 + 1.0) * 0.618_034 + salt as f32 * 0.37).fract() * 2.0 - 1.13).collect();
-    Array::new(shape, &values).unwrap()
-}
 
 fn meta(shape: impl Into<addax_tensor::Shape>) -> Meta {
     Meta::new(DType::F32, shape)
@@ -235,7 +233,7 @@ fn loops_of_every_kind() {
 
     // A loop in a loop, and a composite in it.
     let inner = body(&[s.clone(), s.clone()], |p| vec![(&p[0] * &p[1]).sin(), p[0].square()]);
-    let call = body(&[s.clone()], |p| vec![p[0].tanh(), p[0].cos()]);
+    let call = body(std::slice::from_ref(&s), |p| vec![p[0].tanh(), p[0].cos()]);
     let nested = body(&[s.clone(), s.clone()], |p| {
         let once = Tensor::scan(&inner, ScanSpec { steps: 2, carries: 1, inputs: 0, reverse: false }, p).unwrap();
         let both = Tensor::call(&call, &[once[1].sum(0)]).unwrap();
@@ -255,4 +253,94 @@ fn weights_of_filters_and_tables_are_summed_after_the_loop() {
     let [gradient] = grad(&out[0].sum_all(), [&table]).unwrap();
     assert!(matches!(gradient.node().op(), Op::ScatterAdd(0)));
     assert!(scans(&[gradient]).iter().all(|(_, spec)| spec.carries == 1));
+}
+
+#[test]
+fn random_masks_are_drawn_again_and_cheap_functions_computed_again() {
+    let key = Meta::new(DType::U32, [3]);
+    let step = body(&[meta([4]), meta([4]), key, meta([4])], |p| {
+        let mask = random::uniform(&p[2], 7, [4]).less(0.5);
+        let pre = &p[0] * &p[3] + &p[1];
+        vec![mask.select(pre.square() * 2.0, &pre).tanh()]
+    });
+    let spec = ScanSpec { steps: 3, carries: 1, inputs: 2, reverse: false };
+    let keys = Tensor::stack(&(0..3).map(|t| random::key(1, t)).collect::<Vec<_>>(), 0);
+    let (start, x) = (Tensor::from_array(spread([4], 0)), Tensor::from_array(spread([3, 4], 1)));
+    let u = Tensor::from_array(spread([4], 2));
+    let loop_of =
+        |x: &Tensor, u: &Tensor| Tensor::scan(&step, spec, &[start.clone(), x.clone(), keys.clone(), u.clone()]);
+    let out = loop_of(&x, &u).unwrap();
+    let gradients = grad(&out[0].sum_all(), [&x, &u]).unwrap();
+    let all = scans(&gradients);
+    let (wider, _) = all.iter().find(|(b, s)| !s.reverse && b.outputs.len() > 1).unwrap();
+    // The carry, and the result of tanh: neither the mask, nor what follows from the carry, the inputs and the invariant.
+    assert_eq!(wider.outputs.len() - 1, 2);
+    let arrays = [spread([3, 4], 1), spread([4], 2)];
+    gradcheck(|x| loop_of(&x[0], &x[1]).unwrap()[0].clone(), &arrays, Options::default()).unwrap();
+}
+
+/// A cell of random steps, each of two earlier values; `p` is two carries, a per-step input and two invariants.
+fn random_cell(steps: &[(usize, usize, usize)], picks: [usize; 4], p: &[Tensor]) -> Vec<Tensor> {
+    let mut all: Vec<Tensor> = p[..4].to_vec();
+    all.push(p[4].broadcast_to([2, 2]));
+    for &(kind, i, j) in steps {
+        let (a, b) = (all[i % all.len()].clone(), all[j % all.len()].clone());
+        all.push(match kind {
+            0 => a + b,
+            1 => a * b,
+            2 => a.tanh().matmul(&b),
+            3 => a.sigmoid() - b,
+            4 => a.matmul(&p[3]) + &p[4],
+            5 => Tensor::concat(&[a, b], 1).slice(1, 1..3),
+            6 => a.relu() / (b.square() + 1.0),
+            _ => a.sum_keepdims(0) * b.sin(),
+        });
+    }
+    picks.iter().map(|pick| all[all.len() - 1 - pick % all.len()].tanh()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// A loop of any body has the first and second derivatives of the unrolled graph, whatever is asked for.
+    #[test]
+    fn random_loops_are_their_unrolled_graphs(
+        steps in proptest::collection::vec((0usize..8, 0usize..99, 0usize..99), 1..7),
+        picks in [0usize..12, 0..12, 0..12, 0..12],
+        used in proptest::collection::vec(any::<bool>(), 4),
+        wanted in proptest::collection::vec(any::<bool>(), 5),
+        reverse in any::<bool>(),
+    ) {
+        let shapes = [meta([2, 2]), meta([2, 2]), meta([2, 2]), meta([2, 2]), meta([2])];
+        let cell = body(&shapes, |p| random_cell(&steps, picks, p));
+        let x: Vec<Tensor> = leaves(vec![
+            spread([2, 2], 0), spread([2, 2], 1), spread([3, 2, 2], 2), spread([2, 2], 3), spread([2], 4),
+        ]);
+        let looped = Tensor::scan(&cell, ScanSpec { steps: 3, carries: 2, inputs: 1, reverse }, &x).unwrap();
+        let (mut carries, mut rows) = (x[..2].to_vec(), vec![Vec::new(); 3]);
+        for trip in 0..3 {
+            let t = if reverse { 2 - trip } else { trip };
+            let mut p = carries;
+            p.extend([x[2].slice(0, t..t + 1).squeeze(0), x[3].clone(), x[4].clone()]);
+            carries = random_cell(&steps, picks, &p);
+            rows[t] = carries.split_off(2);
+        }
+        let stacked = (0..2).map(|k| Tensor::stack(&rows.iter().map(|r| r[k].clone()).collect::<Vec<_>>(), 0));
+        let unrolled: Vec<Tensor> = carries.clone().into_iter().chain(stacked).collect();
+
+        let roots: Vec<&Tensor> = x.iter().zip(&wanted).filter(|(_, w)| **w).map(|(x, _)| x).collect();
+        let loss = |outputs: &[Tensor]| {
+            let chosen = outputs.iter().zip(&used).filter(|(_, used)| **used).map(|(t, _)| t.sin().sum_all());
+            chosen.fold(Tensor::scalar(0.0), |a, b| a + b)
+        };
+        let both = |outputs: &[Tensor]| {
+            let first = grad_or_zeros(&loss(outputs), roots.clone()).unwrap();
+            let size = first.iter().fold(Tensor::scalar(0.0), |sum, g| sum + g.square().sum_all());
+            let second = grad_or_zeros(&size, roots.clone()).unwrap();
+            values(&first.into_iter().chain(second).collect::<Vec<_>>())
+        };
+        for (a, b) in both(&looped).iter().flatten().zip(both(&unrolled).iter().flatten()) {
+            prop_assert!((a - b).abs() <= 1e-9 * b.abs().max(1.0), "{a} and {b}");
+        }
+    }
 }
