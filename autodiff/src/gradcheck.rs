@@ -15,7 +15,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { step: 1e-3, tolerance: 1e-7 }
+        Options { step: 3e-4, tolerance: 1e-7 }
     }
 }
 

@@ -196,7 +196,7 @@ proptest! {
                 let (a, b) = (all[i % all.len()].clone(), all[j % all.len()].clone());
                 all.push(match kind {
                     0 => a + b,
-                    1 => a * b,
+                    1 => (a * b).tanh(),
                     2 => a.tanh().matmul(&b),
                     3 => a.sigmoid() - b,
                     4 => a.softmax(-1),
