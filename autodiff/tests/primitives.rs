@@ -335,7 +335,11 @@ fn check_op(op: &Op) -> Result<(), String> {
             check(|x| x[0].matmul_with(&x[1], *how), &[spread(batched(a), 0), spread(batched(b), 1)])?;
             // Shared by a batch, on either side.
             check(|x| x[0].matmul_with(&x[1], *how), &[spread(batched(a), 0), spread(b, 1)])?;
-            check(|x| x[0].matmul_with(&x[1], *how), &[spread(a, 0), spread(batched(b), 1)])
+            check(|x| x[0].matmul_with(&x[1], *how), &[spread(a, 0), spread(batched(b), 1)])?;
+            // Shared by some of the batch axes: the outer, the inner.
+            let wide = [3, 2, a[0], a[1]];
+            check(|x| x[0].matmul_with(&x[1], *how), &[spread(wide, 0), spread(batched(b), 1)])?;
+            check(|x| x[0].matmul_with(&x[1], *how), &[spread(wide, 0), spread([3, 1, b[0], b[1]], 1)])
         }
         Op::Conv2d(kind, conv) => {
             let (x, w) = ([1, 4, 5, 2], [2, 3, 2 / conv.groups, 2]);

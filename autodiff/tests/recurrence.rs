@@ -256,6 +256,17 @@ fn weights_of_filters_and_tables_are_summed_after_the_loop() {
 }
 
 #[test]
+fn other_invariants_are_summed_in_one_carry_each() {
+    // Half of a vector as a factor: no product and no sum over axes, but a view of what each step adds.
+    let step = body(&[meta([2]), meta([4])], |p| vec![(&p[0] * p[1].slice(0, 1..3)).sin()]);
+    let (start, factor) = (Tensor::from_array(spread([2], 0)), Tensor::from_array(spread([4], 1)));
+    let spec = ScanSpec { steps: 3, carries: 1, inputs: 0, reverse: false };
+    let out = Tensor::scan(&step, spec, &[start, factor.clone()]).unwrap();
+    let gradient = grad(&out[0].sum_all(), [&factor]).unwrap();
+    assert!(scans(&gradient).iter().all(|(_, spec)| spec.carries == if spec.reverse { 2 } else { 1 }));
+}
+
+#[test]
 fn random_masks_are_drawn_again_and_cheap_functions_computed_again() {
     let key = Meta::new(DType::U32, [3]);
     let step = body(&[meta([4]), meta([4]), key, meta([4])], |p| {
