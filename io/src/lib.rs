@@ -17,6 +17,7 @@ pub mod weights;
 
 mod checksum;
 mod options;
+mod refused;
 mod source;
 
 pub use model_dir::ModelDir;

@@ -4,9 +4,15 @@
 mod common;
 
 use addax_io::{ModelDir, Weights, atomic, weights};
-use addax_tensor::Array;
+use addax_tensor::{Array, DType};
 use common::{FailAt, listing, numbered, write_half_and_die};
-use std::{collections::BTreeMap, env, fs, path::Path, process::Command, thread};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
 
 fn some(n: f32) -> Weights {
     Weights::new(vec![("a".into(), Array::new([5], &[n; 5]).unwrap()), ("b".into(), Array::new((), &[n]).unwrap())])
@@ -47,6 +53,42 @@ fn a_full_disk_is_an_error() {
     .unwrap_err();
     assert!(error.to_string().contains("No space left on device"), "{error}");
     assert_eq!(listing(folder.path()), old);
+}
+
+/// Not a test of its own: `a_disk_that_fills_up_keeps_the_old_model` starts it as a process that may write little.
+#[test]
+fn saves_when_told() {
+    if let Some(folder) = env::var_os("ADDAX_TEST_SAVE_INTO").map(PathBuf::from) {
+        for error in
+            [big().save(folder.join("m")).unwrap_err(), Weights::new(big().weights).save(folder.join("w")).unwrap_err()]
+        {
+            assert!(error.to_string().contains("File too large"), "{error}");
+        }
+    }
+}
+
+fn big() -> ModelDir {
+    ModelDir { weights: vec![("a".into(), Array::zeros(DType::F32, [5000]))], ..numbered(2) }
+}
+
+/// The system refuses what a limit of file sizes cuts off, in the middle of a flush.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_up_keeps_the_old_model() {
+    let folder = tempfile::tempdir().unwrap();
+    numbered(1).save(folder.path().join("m")).unwrap();
+    some(1.0).save(folder.path().join("w")).unwrap();
+    let old = listing(folder.path());
+    let child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" --exact saves_when_told"])
+        .arg(env::current_exe().unwrap())
+        .env("ADDAX_TEST_SAVE_INTO", folder.path())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    assert_eq!(listing(folder.path()), old);
+    big().save(folder.path().join("m")).unwrap();
+    assert_eq!(ModelDir::load(folder.path().join("m")).unwrap(), big());
 }
 
 #[test]

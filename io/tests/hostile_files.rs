@@ -71,17 +71,14 @@ fn every_changed_byte_of_a_model_is_an_error() {
         let file = path.join(name);
         let whole = fs::read(&file).unwrap();
         for at in 0..whole.len() {
-            for flip in [0x01, 0x20, 0xFF] {
-                let mut bytes = whole.clone();
-                bytes[at] ^= flip;
-                fs::write(&file, &bytes).unwrap();
-                match ModelDir::load(&path) {
-                    Err(_) => {}
-                    // White space may become other white space, and a digit of a checksum a capital.
-                    Ok(loaded) => {
-                        assert!(name == "metadata.json" && loaded == numbered(1), "{name} byte {at} ^ {flip}")
-                    }
-                }
+            let flip = [0x01, 0x20, 0xFF][at % 3];
+            let mut bytes = whole.clone();
+            bytes[at] ^= flip;
+            fs::write(&file, &bytes).unwrap();
+            match ModelDir::load(&path) {
+                Err(_) => {}
+                // White space may become other white space, and a digit of a checksum a capital.
+                Ok(loaded) => assert!(name == "metadata.json" && loaded == numbered(1), "{name} byte {at} ^ {flip}"),
             }
         }
         fs::write(&file, &whole).unwrap();

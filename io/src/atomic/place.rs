@@ -1,5 +1,6 @@
 //! Where a write goes, and the hidden siblings it goes through.
 
+use crate::refused;
 use addax_tensor::{Error, Result};
 use std::{
     ffi::OsString,
@@ -100,16 +101,7 @@ impl Place {
 
     /// The error for a step that the operating system refused.
     pub fn refused(&self, e: io::Error) -> Error {
-        let path = self.path.display();
-        match e.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::io(
-                format!("writing {path}: free some space and save again; what was there before is unchanged"),
-                e,
-            ),
-            io::ErrorKind::NotFound => Error::io(format!("writing {path}: create its folder first"), e),
-            io::ErrorKind::NotADirectory => Error::io(format!("writing {path}: its folder is a file"), e),
-            _ => Error::io(format!("writing {path}"), e),
-        }
+        refused::writing(self.path.display(), e)
     }
 }
 

@@ -1,6 +1,6 @@
 //! JSON as text.
 
-use crate::{ReadOptions, atomic, source};
+use crate::{ReadOptions, atomic, refused, source};
 use addax_tensor::{Error, Result, error::bytes_for_people};
 use serde_json::Value;
 use std::path::Path;
@@ -82,9 +82,7 @@ fn children(value: &Value) -> Vec<&Value> {
 pub fn write(path: impl AsRef<Path>, value: &Value) -> Result<()> {
     let path = path.as_ref();
     let text = to_pretty(value)?;
-    atomic::write_file(path, |to| {
-        to.write_all(text.as_bytes()).map_err(|e| Error::io(format!("writing {}", path.display()), e))
-    })
+    atomic::write_file(path, |to| to.write_all(text.as_bytes()).map_err(|e| refused::writing(path.display(), e)))
 }
 
 /// The text with Python's bare `NaN`, `Infinity` and `-Infinity` made strings; `None` if there are none.

@@ -15,7 +15,7 @@ mod manifest;
 use crate::{
     ReadOptions, Weights, atomic,
     checksum::{Sum, Summed},
-    json, source, weights,
+    json, refused, source, weights,
 };
 use addax_tensor::{Array, Error, Result};
 use manifest::{MANIFEST, Manifest};
@@ -81,7 +81,7 @@ impl ModelDir {
                 atomic::copy_tree(&from, &folder.join(name))
                     .map_err(|e| Error::io(format!("keeping {}", from.display()), e))?;
             }
-            self.write_parts(|name| File::create_new(folder.join(name)))
+            self.write_parts(path, |name| File::create_new(folder.join(name)))
         })
     }
 
@@ -99,7 +99,8 @@ impl ModelDir {
         let path = path.as_ref();
         // The files are opened one after another: a save in between mixes two models, which the checksums tell.
         for _ in 0..10 {
-            let before = manifest_bytes(path, options)?;
+            // The second try is for a writer that took two renames and was between them.
+            let before = manifest_bytes(path, options).or_else(|_| manifest_bytes(path, options))?;
             let loaded = Self::read_parts(path, &before, options);
             if loaded.is_ok() || manifest_bytes(path, options).is_ok_and(|after| after == before) {
                 return loaded;
@@ -108,26 +109,28 @@ impl ModelDir {
         Err(Error::format(format!("{} is being written again and again; load it when that is done", path.display())))
     }
 
-    fn write_parts<W: Write>(&self, mut create: impl FnMut(&str) -> io::Result<W>) -> Result<()> {
-        let mut part = |name: &str, fill: &dyn Fn(&mut dyn Write) -> Result<()>| -> Result<Sum> {
-            let refused = |e| Error::io(format!("writing {name}"), e);
+    /// Writes every file; `path` stands in errors.
+    fn write_parts<W: Write>(&self, path: &Path, mut create: impl FnMut(&str) -> io::Result<W>) -> Result<()> {
+        let mut part = |name: &str, fill: &dyn Fn(&mut dyn Write, &str) -> Result<()>| -> Result<Sum> {
+            let shown = path.join(name).display().to_string();
+            let refused = |e| refused::writing(&shown, e);
             let mut to = Summed::new(BufWriter::with_capacity(256 << 10, create(name).map_err(refused)?));
-            fill(&mut to)?;
+            fill(&mut to, &shown)?;
             let (buffered, sum) = to.finish();
             buffered.into_inner().map_err(|e| refused(e.into_error()))?;
             Ok(sum)
         };
         let mut manifest = Manifest::new(self.metadata.clone());
         let none = BTreeMap::new();
-        manifest.add(CONFIG, part(CONFIG, &|to| write_text(to, CONFIG, &self.config))?);
-        manifest.add(WEIGHTS, part(WEIGHTS, &|to| weights::write(to, WEIGHTS, &self.weights, &none))?);
+        manifest.add(CONFIG, part(CONFIG, &|to, shown| write_text(to, shown, &self.config))?);
+        manifest.add(WEIGHTS, part(WEIGHTS, &|to, shown| weights::write(to, shown, &self.weights, &none))?);
         if !self.optimizer.is_empty() {
-            manifest.add(OPTIMIZER, part(OPTIMIZER, &|to| weights::write(to, OPTIMIZER, &self.optimizer, &none))?);
+            manifest.add(OPTIMIZER, part(OPTIMIZER, &|to, shown| weights::write(to, shown, &self.optimizer, &none))?);
         }
         if !self.state.is_null() {
-            manifest.add(STATE, part(STATE, &|to| write_text(to, STATE, &self.state))?);
+            manifest.add(STATE, part(STATE, &|to, shown| write_text(to, shown, &self.state))?);
         }
-        part(MANIFEST, &|to| write_text(to, MANIFEST, &manifest.to_json())).map(drop)
+        part(MANIFEST, &|to, shown| write_text(to, shown, &manifest.to_json())).map(drop)
     }
 
     fn read_parts(path: &Path, manifest: &[u8], options: &ReadOptions) -> Result<Self> {
@@ -138,9 +141,7 @@ impl ModelDir {
             let part = Part::open(path, name, &manifest, options, options.max_json_bytes)?;
             part.read(|from, length| {
                 let mut bytes = Vec::new();
-                from.take(length)
-                    .read_to_end(&mut bytes)
-                    .map_err(|e| Error::io(format!("reading {}", shown(name)), e))?;
+                from.take(length).read_to_end(&mut bytes).map_err(|e| refused::reading(shown(name), e))?;
                 json::parse(&shown(name), &bytes, options)
             })
         };
@@ -161,13 +162,13 @@ impl ModelDir {
 
 fn write_text(to: &mut dyn Write, name: &str, value: &Value) -> Result<()> {
     let text = json::to_pretty(value)?;
-    to.write_all(text.as_bytes()).map_err(|e| Error::io(format!("writing {name}"), e))
+    to.write_all(text.as_bytes()).map_err(|e| refused::writing(name, e))
 }
 
 /// Names in the folder `path` that are not a model's. Fails if there are any and no model, so that a slip of the
 /// keyboard never replaces a folder of something else.
 fn other_files(path: &Path) -> Result<Vec<std::ffi::OsString>> {
-    let reading = |e| Error::io(format!("reading {}", path.display()), e);
+    let reading = |e| refused::reading(path.display(), e);
     if !path.is_dir() {
         return Ok(Vec::new());
     }
@@ -245,10 +246,10 @@ impl<'a> Part<'a> {
 
     /// Reads the file by `read`. The checksum is of the same bytes and decides: without it nothing is returned.
     fn read<T>(mut self, read: impl FnOnce(&mut dyn Read, u64) -> Result<T>) -> Result<T> {
-        let refused = |e| Error::io(format!("reading {}", self.path.display()), e);
+        let reading = |e| refused::reading(self.path.display(), e);
         let mut summed = Summed::new(&mut self.file);
         let value = read(&mut summed, self.length);
-        io::copy(&mut summed, &mut io::sink()).map_err(refused)?;
+        io::copy(&mut summed, &mut io::sink()).map_err(reading)?;
         let (_, sum) = summed.finish();
         match (self.wanted, value) {
             (Some(wanted), value) if *wanted != sum => {

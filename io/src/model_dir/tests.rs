@@ -57,14 +57,14 @@ impl Write for FailAt {
 fn every_refused_write_is_reported() {
     let needed = {
         let left = Rc::new(Cell::new(usize::MAX));
-        model().write_parts(|_| Ok(FailAt { left: left.clone() })).unwrap();
+        model().write_parts(Path::new("m"), |_| Ok(FailAt { left: left.clone() })).unwrap();
         usize::MAX - left.get()
     };
     assert!(needed > 50, "{needed} writes are too few to prove much");
     for k in 0..needed {
         let left = Rc::new(Cell::new(k));
-        let error = model().write_parts(|_| Ok(FailAt { left: left.clone() })).unwrap_err().to_string();
-        assert!(error.starts_with("writing "), "write {k}: {error}");
+        let error = model().write_parts(Path::new("m"), |_| Ok(FailAt { left: left.clone() })).unwrap_err().to_string();
+        assert!(error.starts_with("writing m/"), "write {k}: {error}");
     }
 }
 

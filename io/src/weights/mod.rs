@@ -7,7 +7,7 @@
 mod convert;
 mod header;
 
-use crate::{ReadOptions, atomic, source};
+use crate::{ReadOptions, atomic, refused, source};
 use addax_tensor::{Array, Error, Result};
 use std::{
     collections::BTreeMap,
@@ -79,7 +79,7 @@ pub fn write(
     arrays: &[(String, Array)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let writing = |e| Error::io(format!("writing {name}"), e);
+    let writing = |e| refused::writing(name, e);
     let (header, order) = header::encode(arrays, metadata)?;
     to.write_all(&(header.len() as u64).to_le_bytes()).map_err(writing)?;
     to.write_all(&header).map_err(writing)?;
@@ -114,7 +114,7 @@ impl Fault {
             Fault::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
                 Error::format(format!("{file} ended while it was read; copy or download it again"))
             }
-            Fault::Io(e) => Error::io(format!("reading {file}"), e),
+            Fault::Io(e) => refused::reading(file, e),
             Fault::Value(array, e) => Error::format(format!("{file}: array \"{array}\": {e}")).caused_by(e),
         }
     }
