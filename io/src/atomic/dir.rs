@@ -107,7 +107,7 @@ impl Stage {
         for turn in 0..100 {
             if !exists(target) {
                 match fs::rename(&new, target) {
-                    Err(_) if exists(target) => continue,
+                    Err(e) if taken(&e, target) => continue,
                     done => return done,
                 }
             }
@@ -128,7 +128,7 @@ impl Stage {
                     return Ok(());
                 }
                 // Another writer put its folder there: ours goes over it in the next turn.
-                Err(_) if exists(target) => self.keep = false,
+                Err(e) if taken(&e, target) => self.keep = false,
                 Err(e) => {
                     self.keep = fs::rename(&old, target).is_err();
                     return Err(e);
@@ -137,6 +137,11 @@ impl Stage {
         }
         Err(io::Error::new(io::ErrorKind::ResourceBusy, "other programs keep writing to it"))
     }
+}
+
+/// Whether a rename failed because another writer's folder is there, or was a moment ago. Not every system says so.
+fn taken(e: &io::Error, target: &Path) -> bool {
+    matches!(e.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty) || exists(target)
 }
 
 impl Drop for Stage {
