@@ -30,7 +30,7 @@ pub enum Prim {
     /// Parameter number `n` of the enclosing loop body.
     Param(usize),
     /// Word `n` of the scalars.
-    Scalar(u16),
+    Scalar(u32),
     /// One element to one.
     Unary(Unary),
     /// Two elements to one.
@@ -162,7 +162,7 @@ type Env = HashMap<(u64, u16), Id>;
 /// Numbers, one slot per recorded number (not per value: values may differ next time).
 #[derive(Default)]
 struct Scalars {
-    slots: HashMap<u64, u16>,
+    slots: HashMap<u64, u32>,
     words: Vec<u32>,
     dtypes: Vec<DType>,
 }
@@ -319,12 +319,12 @@ impl Tracer<'_> {
         Ok(())
     }
 
-    fn scalar(&mut self, node: u64, value: crate::dtype::Scalar, dtype: DType) -> Result<u16> {
+    fn scalar(&mut self, node: u64, value: crate::dtype::Scalar, dtype: DType) -> Result<u32> {
         if let Some(&slot) = self.scalars.slots.get(&node) {
             return Ok(slot);
         }
-        let slot = u16::try_from(self.scalars.words.len())
-            .map_err(|_| Error::argument("one step uses more than 65,535 different numbers; put them in a tensor"))?;
+        let slot = u32::try_from(self.scalars.words.len())
+            .map_err(|_| Error::argument("one step uses more than 4,294,967,295 numbers; put them in a tensor"))?;
         // A number of a narrow type has that type's precision.
         let word = match dtype {
             DType::F16 => f32::from(half::f16::from_f64(value.as_f64())).to_bits(),
