@@ -192,7 +192,7 @@ impl Builder<'_> {
             true => reads(self.nodes, &self.values.memory, item.value),
             false => vec![(item.value, true)],
         };
-        let insts = self.values.sizes[item.value] + 1;
+        let insts = self.values.expanded[item.value] + 1;
         let candidates = self.candidates(&reads, &shape, commit);
         let target = candidates.into_iter().find(|&c| self.fits(c, &reads, insts, &shape, commit));
         let target = target.unwrap_or_else(|| {
