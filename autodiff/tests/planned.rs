@@ -9,8 +9,9 @@ use addax_tensor::{
 
 fn noise(shape: &[usize], stream: u32) -> Tensor {
     let numel: usize = shape.iter().product();
-    let values: Vec<f32> =
-        (0..numel as u32).map(|i| ((i.wrapping_mul(2654435761).wrapping_add(stream * 97)) >> 8) as f32 / 16777216.0 - 0.5).collect();
+    let values: Vec<f32> = (0..numel as u32)
+        .map(|i| ((i.wrapping_mul(2654435761).wrapping_add(stream * 97)) >> 8) as f32 / 16777216.0 - 0.5)
+        .collect();
     Tensor::from_vec(values, shape)
 }
 

@@ -64,7 +64,9 @@ impl PlainKernel {
                     }
                     pa += a.row_stride * row as i64;
                     pb += b.col_stride * col as i64;
-                    *out = (0..*k as i64).map(|k| at(a.arg, pa + k * a.col_stride) * at(b.arg, pb + k * b.row_stride)).sum();
+                    *out = (0..*k as i64)
+                        .map(|k| at(a.arg, pa + k * a.col_stride) * at(b.arg, pb + k * b.row_stride))
+                        .sum();
                 }
             }
             Core::Conv2d { kind, conv, operands: [(a, sa), (b, sb)] } => {
@@ -81,20 +83,28 @@ impl PlainKernel {
                         for ox in 0..y[2] {
                             for ky in 0..w[0] {
                                 for kx in 0..w[1] {
-                                    let iy = (oy * conv.strides[0] + ky * conv.dilation[0]) as i64 - conv.pads[0].0 as i64;
-                                    let ix = (ox * conv.strides[1] + kx * conv.dilation[1]) as i64 - conv.pads[1].0 as i64;
+                                    let iy =
+                                        (oy * conv.strides[0] + ky * conv.dilation[0]) as i64 - conv.pads[0].0 as i64;
+                                    let ix =
+                                        (ox * conv.strides[1] + kx * conv.dilation[1]) as i64 - conv.pads[1].0 as i64;
                                     if iy < 0 || ix < 0 || iy >= x[1] as i64 || ix >= x[2] as i64 {
                                         continue;
                                     }
                                     for f in 0..y[3] {
                                         for c in 0..w[2] {
-                                            let xi = ((n * x[1] + iy as usize) * x[2] + ix as usize) * x[3] + f / per * w[2] + c;
+                                            let xi = ((n * x[1] + iy as usize) * x[2] + ix as usize) * x[3]
+                                                + f / per * w[2]
+                                                + c;
                                             let wi = ((ky * w[1] + kx) * w[2] + c) * w[3] + f;
                                             let yi = ((n * y[1] + oy) * y[2] + ox) * y[3] + f;
                                             match kind {
                                                 ConvKind::Forward => out[yi] += at(*a, xi as i64) * at(*b, wi as i64),
-                                                ConvKind::InputGrad(_) => out[xi] += at(*a, yi as i64) * at(*b, wi as i64),
-                                                ConvKind::FilterGrad(_) => out[wi] += at(*a, xi as i64) * at(*b, yi as i64),
+                                                ConvKind::InputGrad(_) => {
+                                                    out[xi] += at(*a, yi as i64) * at(*b, wi as i64)
+                                                }
+                                                ConvKind::FilterGrad(_) => {
+                                                    out[wi] += at(*a, xi as i64) * at(*b, yi as i64)
+                                                }
                                             }
                                         }
                                     }
@@ -113,7 +123,8 @@ impl PlainKernel {
                 };
                 out.fill(0.0);
                 for yi in 0..y.iter().product::<usize>() {
-                    let (c, ox, oy, n) = (yi % y[3], yi / y[3] % y[2], yi / y[3] / y[2] % y[1], yi / y[3] / y[2] / y[1]);
+                    let (c, ox, oy, n) =
+                        (yi % y[3], yi / y[3] % y[2], yi / y[3] / y[2] % y[1], yi / y[3] / y[2] / y[1]);
                     let mut cells = Vec::new();
                     for ky in 0..pool.window[0] {
                         for kx in 0..pool.window[1] {
@@ -138,7 +149,8 @@ impl PlainKernel {
                         PoolKind::MaxGather => out[yi] = at(operands[1].0, first() as i64),
                         PoolKind::MaxGrad => out[first()] += at(operands[1].0, yi as i64),
                         PoolKind::Avg => {
-                            out[yi] = cells.iter().map(|&i| at(operands[0].0, i as i64)).sum::<f32>() / cells.len() as f32;
+                            out[yi] =
+                                cells.iter().map(|&i| at(operands[0].0, i as i64)).sum::<f32>() / cells.len() as f32;
                         }
                         PoolKind::AvgGrad(_) => {
                             for &i in &cells {
@@ -167,7 +179,8 @@ impl PlainKernel {
                         let to = at(*indices, r as i64).to_bits() as i32;
                         if to >= 0 && (to as usize) < len {
                             for c in 0..inner {
-                                out[(o * len + to as usize) * inner + c] += at(*updates, ((o * count + r) * inner + c) as i64);
+                                out[(o * len + to as usize) * inner + c] +=
+                                    at(*updates, ((o * count + r) * inner + c) as i64);
                             }
                         }
                     }

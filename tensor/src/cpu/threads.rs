@@ -146,7 +146,12 @@ mod native {
         pub(super) fn run(&self, pieces: usize, work: &(dyn Fn(usize, usize) + Sync)) {
             let shared = &*self.shared;
             // SAFETY: only the lifetime is forgotten; `Close` ends all use before `work` does.
-            let erased = unsafe { std::mem::transmute::<*const (dyn Fn(usize, usize) + Sync), *const (dyn Fn(usize, usize) + Sync + 'static)>(work) };
+            let erased = unsafe {
+                std::mem::transmute::<
+                    *const (dyn Fn(usize, usize) + Sync),
+                    *const (dyn Fn(usize, usize) + Sync + 'static),
+                >(work)
+            };
             // SAFETY: the last job is closed and nobody is inside.
             unsafe { *shared.work.get() = Some(erased) };
             shared.pieces.store(pieces, Ordering::Relaxed);
