@@ -1,4 +1,8 @@
-use addax_tensor::{*, plan::trace::trace, graph::{Body, Meta, ScanSpec}};
+use addax_tensor::{
+    graph::{Body, Meta, ScanSpec},
+    plan::trace::trace,
+    *,
+};
 #[test]
 fn show() {
     let exec = addax_tensor::cpu::CpuExecutor::new().unwrap();
@@ -35,10 +39,16 @@ fn show() {
         let h2 = &o * c2.tanh();
         let dz = Tensor::concat(&[i.clone(), f.clone(), gg.clone(), o.clone()], 1);
         Ok(vec![h2.clone(), c2, h2, dz])
-    }).unwrap();
+    })
+    .unwrap();
     let xs = Tensor::placeholder(0, DType::F32, [steps, bs, 4 * u]);
     let uu = Tensor::placeholder(1, DType::F32, [u, 4 * u]);
-    let out = Tensor::scan(&body, ScanSpec { steps, carries: 2, inputs: 1, reverse: false }, &[Tensor::zeros([bs, u]), Tensor::zeros([bs, u]), xs.clone(), uu.clone()]).unwrap();
+    let out = Tensor::scan(
+        &body,
+        ScanSpec { steps, carries: 2, inputs: 1, reverse: false },
+        &[Tensor::zeros([bs, u]), Tensor::zeros([bs, u]), xs.clone(), uu.clone()],
+    )
+    .unwrap();
     let (t, f) = trace(&[xs, uu], &[out[0].clone() * 2.0, out[2].clone(), out[3].sum_all()], &[]).unwrap();
     println!("{}", plan::plan(&t, &f.labels, &exec, true).unwrap());
 }

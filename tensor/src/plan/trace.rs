@@ -5,8 +5,8 @@ use crate::{
     dtype::DType,
     error::{Error, Result},
     graph::{
-        Binary, Body, Conv2d, ConvKind, MatMul, Meta, Node, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, Tensor, Unary, View,
-        topological,
+        Binary, Body, Conv2d, ConvKind, MatMul, Meta, Node, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, Tensor, Unary,
+        View, topological,
     },
     run::unreadable,
     shape::Shape,
@@ -118,13 +118,15 @@ pub struct Feeds {
 }
 
 /// Traces what `outputs` and the new values of `updates` need. `placeholders` become the first inputs, in order, used or not.
-pub fn trace(
-    placeholders: &[Tensor],
-    outputs: &[Tensor],
-    updates: &[(Variable, Tensor)],
-) -> Result<(Traced, Feeds)> {
+pub fn trace(placeholders: &[Tensor], outputs: &[Tensor], updates: &[(Variable, Tensor)]) -> Result<(Traced, Feeds)> {
     let mut scalars = Scalars::default();
-    let mut tracer = Tracer { scalars: &mut scalars, nodes: Vec::new(), seen: HashMap::new(), labels: Vec::new(), outside: Some(Outside::default()) };
+    let mut tracer = Tracer {
+        scalars: &mut scalars,
+        nodes: Vec::new(),
+        seen: HashMap::new(),
+        labels: Vec::new(),
+        outside: Some(Outside::default()),
+    };
     let mut env = Env::new();
     for placeholder in placeholders {
         tracer.input(placeholder, &mut env)?;
@@ -142,18 +144,11 @@ pub fn trace(
     tracer.walk(&roots, &mut env)?;
     let id_of = |t: &Tensor| env.get(&t.key()).copied().ok_or_else(|| lost(t));
     let ids = outputs.iter().map(id_of).collect::<Result<Vec<_>>>()?;
-    let updates =
-        updates.iter().enumerate().map(|(n, (_, v))| Ok((n, id_of(v)?))).collect::<Result<Vec<_>>>()?;
+    let updates = updates.iter().enumerate().map(|(n, (_, v))| Ok((n, id_of(v)?))).collect::<Result<Vec<_>>>()?;
     let Tracer { nodes, labels, outside, .. } = tracer;
     let outside = outside.unwrap_or_default();
-    let traced = Traced {
-        nodes,
-        inputs: outside.metas,
-        states: outside.states,
-        scalars: scalars.dtypes,
-        outputs: ids,
-        updates,
-    };
+    let traced =
+        Traced { nodes, inputs: outside.metas, states: outside.states, scalars: scalars.dtypes, outputs: ids, updates };
     Ok((traced, Feeds { inputs: outside.tensors, scalars: scalars.words, labels }))
 }
 
@@ -245,10 +240,8 @@ impl Tracer<'_> {
                 continue;
             }
             let inputs = node.inputs();
-            let ids = inputs
-                .iter()
-                .map(|t| env.get(&t.key()).copied().ok_or_else(|| lost(t)))
-                .collect::<Result<Vec<_>>>()?;
+            let ids =
+                inputs.iter().map(|t| env.get(&t.key()).copied().ok_or_else(|| lost(t))).collect::<Result<Vec<_>>>()?;
             self.record(tensor, node, &inputs, ids, &scans, env)?;
         }
         Ok(())
@@ -376,8 +369,13 @@ impl Tracer<'_> {
 
     fn scan(&mut self, group: &Group, ids: Vec<Id>, label: &str) -> Result<Id> {
         let Group { body, spec, parts, .. } = group;
-        let mut inner =
-            Tracer { scalars: &mut *self.scalars, nodes: Vec::new(), seen: HashMap::new(), labels: Vec::new(), outside: None };
+        let mut inner = Tracer {
+            scalars: &mut *self.scalars,
+            nodes: Vec::new(),
+            seen: HashMap::new(),
+            labels: Vec::new(),
+            outside: None,
+        };
         let mut env = Env::new();
         let mut params = Vec::new();
         for (i, param) in body.params.iter().enumerate() {
@@ -387,10 +385,8 @@ impl Tracer<'_> {
         }
         let wanted: Vec<Tensor> = parts.iter().map(|&(out, _)| body.outputs[out].clone()).collect();
         inner.walk(&wanted, &mut env)?;
-        let outputs = wanted
-            .iter()
-            .map(|t| env.get(&t.key()).copied().ok_or_else(|| lost(t)))
-            .collect::<Result<Vec<_>>>()?;
+        let outputs =
+            wanted.iter().map(|t| env.get(&t.key()).copied().ok_or_else(|| lost(t))).collect::<Result<Vec<_>>>()?;
         let nodes = inner.nodes;
         let meta = wanted[0].meta()?.clone();
         let traced = Loop { spec: *spec, nodes, outputs, params };
