@@ -17,6 +17,8 @@ mod program;
 pub mod reference;
 pub mod run;
 pub mod shape;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod variable;
 mod workspace;
 

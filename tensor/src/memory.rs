@@ -65,7 +65,9 @@ pub fn default_cpu_budget() -> Result<u64> {
 pub fn limit_from_env() -> Result<Option<u64>> {
     match std::env::var("ADDAX_MEMORY_LIMIT") {
         Ok(text) => parse_bytes(&text).map(Some).map_err(|_| {
-            Error::argument(format!("ADDAX_MEMORY_LIMIT is \"{text}\"; expected bytes such as 512MB, 1.5GiB or 800000000"))
+            Error::argument(format!(
+                "ADDAX_MEMORY_LIMIT is \"{text}\"; expected bytes such as 512MB, 1.5GiB or 800000000"
+            ))
         }),
         Err(_) => Ok(None),
     }

@@ -44,7 +44,9 @@ impl Tensor {
     pub fn item<T: Element>(&self) -> Result<T> {
         match self.to_vec::<T>()?.as_slice() {
             [one] => Ok(*one),
-            _ => Err(Error::shape(format!("item needs one element, got shape {}", self.shape()?)).at(Location::caller())),
+            _ => {
+                Err(Error::shape(format!("item needs one element, got shape {}", self.shape()?)).at(Location::caller()))
+            }
         }
     }
     /// The computed value without its history: no gradient flows through it.

@@ -61,9 +61,7 @@ impl Workspace {
     /// Where a buffer of the plan lies in this workspace.
     pub(crate) fn bound(&self, source: Source) -> Option<Bound> {
         match source {
-            Source::Workspace(offset) => {
-                self.arena.as_ref().map(|arena| Bound { offset, ..arena.bound() })
-            }
+            Source::Workspace(offset) => self.arena.as_ref().map(|arena| Bound { offset, ..arena.bound() }),
             Source::Slot(n) => self.slots.get(n).map(Storage::bound),
             Source::Scratch => self.scratch.as_ref().map(Storage::bound),
             Source::Input(_) | Source::State(_) | Source::Output(_) => None,

@@ -3,6 +3,7 @@
 mod alone;
 mod ci;
 mod goldens;
+mod mutate;
 mod shaders;
 
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ tasks:
   shaders                           check every shader and permutation, and the Rust table beside them
   goldens [--python PATH] [PART…]   write fixtures/keras/ again from real Keras (needs Python 3.11 or newer)
   alone [CRATE…]                    compile and run each crate's README against that crate only
+  mutate [NUMBER…]                  plant one-line faults and demand that the tests notice each
   ci                                everything that must pass before a change lands";
 
 fn main() -> ExitCode {
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         "shaders" => shaders::run(&rest),
         "goldens" => goldens::run(&rest),
         "alone" => alone::run(&rest),
+        "mutate" => mutate::run(&rest),
         "ci" => ci::run(&rest),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");

@@ -137,9 +137,7 @@ fn reduced(op: ReduceOp, axes: &[usize], operand: Sample) -> Sample {
             (ReduceOp::Max | ReduceOp::Min | ReduceOp::Any | ReduceOp::All, _) => Sample::Extreme(op),
             _ => Sample::Coupled,
         },
-        Sample::Axis { axis, inner } => {
-            Sample::Axis { axis: axis - axes.iter().filter(|&&a| a < axis).count(), inner }
-        }
+        Sample::Axis { axis, inner } => Sample::Axis { axis: axis - axes.iter().filter(|&&a| a < axis).count(), inner },
         Sample::Summed | Sample::Extreme(_) => Sample::Phase,
         other => other,
     }

@@ -192,7 +192,7 @@ impl Builder<'_> {
             true => reads(self.nodes, &self.values.memory, item.value),
             false => vec![(item.value, true)],
         };
-        let insts = self.values.sizes[item.value] + 1;
+        let insts = self.values.expanded[item.value] + 1;
         let candidates = self.candidates(&reads, &shape, commit);
         let target = candidates.into_iter().find(|&c| self.fits(c, &reads, insts, &shape, commit));
         let target = target.unwrap_or_else(|| {
@@ -232,16 +232,19 @@ impl Builder<'_> {
         if !self.fuse {
             return Vec::new();
         }
-        let mut homes: Vec<ClusterId> =
-            reads.iter().filter_map(|(v, _)| match self.clusters.home.get(v).map(Vec::as_slice) {
+        let mut homes: Vec<ClusterId> = reads
+            .iter()
+            .filter_map(|(v, _)| match self.clusters.home.get(v).map(Vec::as_slice) {
                 Some(&[home]) => Some(home),
                 _ => None,
-            }).collect();
+            })
+            .collect();
         homes.sort_by_key(|&c| std::cmp::Reverse(self.clusters.list[c].level));
         let recent = self.recent.get(&(shape.to_vec(), commit)).into_iter().flatten().rev().take(SIBLINGS).copied();
         let siblings = recent.filter(|&c| {
             let cluster = &self.clusters.list[c];
-            reads.iter().any(|(v, _)| cluster.reads.contains_key(v)) || cluster.items.iter().any(|i| matches!(i.role, Role::Part(..)))
+            reads.iter().any(|(v, _)| cluster.reads.contains_key(v))
+                || cluster.items.iter().any(|i| matches!(i.role, Role::Part(..)))
         });
         let siblings: Vec<_> = siblings.collect();
         homes.into_iter().chain(siblings).collect()

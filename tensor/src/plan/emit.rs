@@ -52,8 +52,7 @@ pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[(Id, Role, Location)]) -
     }
     let mut args = Args::default();
     let mut names = BTreeSet::new();
-    let inside: HashSet<Id> =
-        cluster.items.iter().filter(|i| i.role == Role::Value).map(|i| i.value).collect();
+    let inside: HashSet<Id> = cluster.items.iter().filter(|i| i.role == Role::Value).map(|i| i.value).collect();
     let (core, shape, label) = match cluster.seed {
         Seed::Core(id) => {
             let (core, shape) = core(scope, id, &mut args, &mut names)?;
@@ -67,7 +66,16 @@ pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[(Id, Role, Location)]) -
         Seed::Core(id) => Some((id, empty)),
         _ => None,
     };
-    let mut e = Expression { scope, inside: &inside, acc, args: &mut args, block: Block::default(), memo: HashMap::new(), rank: shape.len(), names: &mut names };
+    let mut e = Expression {
+        scope,
+        inside: &inside,
+        acc,
+        args: &mut args,
+        block: Block::default(),
+        memo: HashMap::new(),
+        rank: shape.len(),
+        names: &mut names,
+    };
     let here = identity(shape.len());
     for (value, role, to) in stores {
         let own = *role == Role::Value;
@@ -260,7 +268,13 @@ fn matrix(scope: &Scope, operand: Id, transposed: bool, args: &mut Args) -> Resu
     let arg = args.of(location, scope.nodes[id].meta.dtype, Use::Read)?;
     let (row, col) = (index.strides[rank - 2], index.strides[rank - 1]);
     let (row_stride, col_stride) = if transposed { (col, row) } else { (row, col) };
-    Ok(MatrixView { arg, offset: index.offset, batch_strides: index.strides[..rank - 2].to_vec(), row_stride, col_stride })
+    Ok(MatrixView {
+        arg,
+        offset: index.offset,
+        batch_strides: index.strides[..rank - 2].to_vec(),
+        row_stride,
+        col_stride,
+    })
 }
 
 /// Straight-line code under construction.
@@ -361,9 +375,11 @@ impl Expression<'_, '_> {
                 let element = flat(coords.get(1..).unwrap_or_default(), inner, self.rank);
                 self.block.push(Inst::Random { key, stream: *stream, sample, element }, compute)
             }
-            Prim::View(view) => return self.through(view, id, coords, guards).inspect(|&reg| {
-                self.memo.insert(key, reg);
-            }),
+            Prim::View(view) => {
+                return self.through(view, id, coords, guards).inspect(|&reg| {
+                    self.memo.insert(key, reg);
+                });
+            }
             _ => return Err(missing(id)),
         };
         // Bytes wrap after every operation, as if stored.

@@ -47,7 +47,7 @@ pub enum Inst {
     /// Word `slot` of the scalars given at run time, as the register's type.
     Scalar {
         /// Number of the word.
-        slot: u16,
+        slot: u32,
     },
     /// A fixed word, as the register's type.
     Const {

@@ -225,12 +225,18 @@ impl Lowering<'_> {
             Role::State(state) => whole(self.states[state]),
             Role::Copy(result) => g.targets.results[result].1.clone(),
             Role::Carry(id, n) => {
-                let Prim::Scan(looped) = &g.nodes[id].prim else { return Err(Error::argument("a carry without a loop")) };
+                let Prim::Scan(looped) = &g.nodes[id].prim else {
+                    return Err(Error::argument("a carry without a loop"));
+                };
                 let carries = g.loops.entry(id).or_default();
                 while carries.len() <= n {
                     // Two rows: a step reads one and writes the other.
                     let bytes = 2 * looped.params[carries.len()].bytes();
-                    self.out.memory.push(Memory { kind: Kind::Temporary, bytes, label: format!("{} carry", g.labels[id]) });
+                    self.out.memory.push(Memory {
+                        kind: Kind::Temporary,
+                        bytes,
+                        label: format!("{} carry", g.labels[id]),
+                    });
                     carries.push(self.out.memory.len() - 1);
                 }
                 whole(carries[n])
@@ -399,9 +405,10 @@ fn conflict(nodes: &[TracedNode], clusters: &Clusters) -> Option<usize> {
         for item in &cluster.items {
             let Role::State(state) = item.role else { continue };
             for (reader, other) in commits() {
-                let unsafe_read = other.reads.iter().any(|(&id, &aligned)| {
-                    nodes[id].prim == Prim::State(state) && (reader != writer || !aligned)
-                });
+                let unsafe_read = other
+                    .reads
+                    .iter()
+                    .any(|(&id, &aligned)| nodes[id].prim == Prim::State(state) && (reader != writer || !aligned));
                 if unsafe_read {
                     return Some(state);
                 }

@@ -15,8 +15,8 @@ pub struct Values {
     pub memory: Vec<bool>,
     /// Values that only new states need: they are computed when the step commits.
     pub commit_only: Vec<bool>,
-    /// Instructions that recomputing a value takes; 1 for a load.
-    pub sizes: Vec<usize>,
+    /// Instructions that computing a value from memory takes, whether or not it lies there itself.
+    pub expanded: Vec<usize>,
 }
 
 /// Limits of one kernel.
@@ -66,11 +66,17 @@ pub fn materialize(nodes: &[TracedNode], results: &[Id], updates: &[Id], limits:
         }
         require_operands(nodes, id, &mut memory);
     }
-    let mut state = Growth { nodes, memory, sizes: vec![0; nodes.len()], leaves: vec![Vec::new(); nodes.len()] };
+    let mut state = Growth {
+        nodes,
+        memory,
+        sizes: vec![0; nodes.len()],
+        expanded: vec![1; nodes.len()],
+        leaves: vec![Vec::new(); nodes.len()],
+    };
     for id in (0..nodes.len()).filter(|&id| needed[id]) {
         state.grow(id, &users, &commit_only, limits);
     }
-    Values { needed, memory: state.memory, commit_only, sizes: state.sizes }
+    Values { needed, memory: state.memory, commit_only, expanded: state.expanded }
 }
 
 fn distinct(ids: &[Id]) -> Vec<Id> {
@@ -172,8 +178,10 @@ fn strided_base(nodes: &[TracedNode], operand: Id) -> Option<Id> {
 struct Growth<'a> {
     nodes: &'a [TracedNode],
     memory: Vec<bool>,
-    /// Instructions to recompute a value.
+    /// Instructions to get a value: 1 for a load.
     sizes: Vec<usize>,
+    /// Instructions to compute it.
+    expanded: Vec<usize>,
     /// Values in memory that recomputing reads.
     leaves: Vec<Vec<Id>>,
 }
@@ -221,6 +229,7 @@ impl Growth<'_> {
         let inputs = distinct(&node.inputs);
         let own = usize::from(!matches!(node.prim, Prim::View(_)));
         self.sizes[id] = inputs.iter().map(|&i| self.sizes[i]).fold(own, usize::saturating_add);
+        self.expanded[id] = self.sizes[id];
         let mut leaves: Vec<Id> = inputs.iter().flat_map(|&i| self.leaves[i].iter().copied()).collect();
         leaves.sort_unstable();
         leaves.dedup();

@@ -5,8 +5,8 @@ use crate::{
     dtype::DType,
     error::{Error, Result},
     graph::{
-        Binary, Body, Conv2d, ConvKind, MatMul, Meta, Node, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, Tensor, Unary, View,
-        topological,
+        Binary, Body, Conv2d, ConvKind, MatMul, Meta, Node, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, Tensor, Unary,
+        View, topological,
     },
     run::unreadable,
     shape::Shape,
@@ -30,7 +30,7 @@ pub enum Prim {
     /// Parameter number `n` of the enclosing loop body.
     Param(usize),
     /// Word `n` of the scalars.
-    Scalar(u16),
+    Scalar(u32),
     /// One element to one.
     Unary(Unary),
     /// Two elements to one.
@@ -118,13 +118,15 @@ pub struct Feeds {
 }
 
 /// Traces what `outputs` and the new values of `updates` need. `placeholders` become the first inputs, in order, used or not.
-pub fn trace(
-    placeholders: &[Tensor],
-    outputs: &[Tensor],
-    updates: &[(Variable, Tensor)],
-) -> Result<(Traced, Feeds)> {
+pub fn trace(placeholders: &[Tensor], outputs: &[Tensor], updates: &[(Variable, Tensor)]) -> Result<(Traced, Feeds)> {
     let mut scalars = Scalars::default();
-    let mut tracer = Tracer { scalars: &mut scalars, nodes: Vec::new(), seen: HashMap::new(), labels: Vec::new(), outside: Some(Outside::default()) };
+    let mut tracer = Tracer {
+        scalars: &mut scalars,
+        nodes: Vec::new(),
+        seen: HashMap::new(),
+        labels: Vec::new(),
+        outside: Some(Outside::default()),
+    };
     let mut env = Env::new();
     for placeholder in placeholders {
         tracer.input(placeholder, &mut env)?;
@@ -142,18 +144,11 @@ pub fn trace(
     tracer.walk(&roots, &mut env)?;
     let id_of = |t: &Tensor| env.get(&t.key()).copied().ok_or_else(|| lost(t));
     let ids = outputs.iter().map(id_of).collect::<Result<Vec<_>>>()?;
-    let updates =
-        updates.iter().enumerate().map(|(n, (_, v))| Ok((n, id_of(v)?))).collect::<Result<Vec<_>>>()?;
+    let updates = updates.iter().enumerate().map(|(n, (_, v))| Ok((n, id_of(v)?))).collect::<Result<Vec<_>>>()?;
     let Tracer { nodes, labels, outside, .. } = tracer;
     let outside = outside.unwrap_or_default();
-    let traced = Traced {
-        nodes,
-        inputs: outside.metas,
-        states: outside.states,
-        scalars: scalars.dtypes,
-        outputs: ids,
-        updates,
-    };
+    let traced =
+        Traced { nodes, inputs: outside.metas, states: outside.states, scalars: scalars.dtypes, outputs: ids, updates };
     Ok((traced, Feeds { inputs: outside.tensors, scalars: scalars.words, labels }))
 }
 
@@ -162,7 +157,7 @@ type Env = HashMap<(u64, u16), Id>;
 /// Numbers, one slot per recorded number (not per value: values may differ next time).
 #[derive(Default)]
 struct Scalars {
-    slots: HashMap<u64, u16>,
+    slots: HashMap<u64, u32>,
     words: Vec<u32>,
     dtypes: Vec<DType>,
 }
@@ -245,10 +240,8 @@ impl Tracer<'_> {
                 continue;
             }
             let inputs = node.inputs();
-            let ids = inputs
-                .iter()
-                .map(|t| env.get(&t.key()).copied().ok_or_else(|| lost(t)))
-                .collect::<Result<Vec<_>>>()?;
+            let ids =
+                inputs.iter().map(|t| env.get(&t.key()).copied().ok_or_else(|| lost(t))).collect::<Result<Vec<_>>>()?;
             self.record(tensor, node, &inputs, ids, &scans, env)?;
         }
         Ok(())
@@ -279,6 +272,7 @@ impl Tracer<'_> {
                 self.push(Prim::Scalar(slot), Vec::new(), meta, &label)
             }
             Op::Unary(op) => push(Prim::Unary(*op), ids),
+            Op::Binary(Binary::Add) => self.add(ids[0], ids[1], meta, &label),
             Op::Binary(op) => push(Prim::Binary(*op), ids),
             Op::Select => push(Prim::Select, ids),
             Op::Cast => push(Prim::Cast, ids),
@@ -319,12 +313,12 @@ impl Tracer<'_> {
         Ok(())
     }
 
-    fn scalar(&mut self, node: u64, value: crate::dtype::Scalar, dtype: DType) -> Result<u16> {
+    fn scalar(&mut self, node: u64, value: crate::dtype::Scalar, dtype: DType) -> Result<u32> {
         if let Some(&slot) = self.scalars.slots.get(&node) {
             return Ok(slot);
         }
-        let slot = u16::try_from(self.scalars.words.len())
-            .map_err(|_| Error::argument("one step uses more than 65,535 different numbers; put them in a tensor"))?;
+        let slot = u32::try_from(self.scalars.words.len())
+            .map_err(|_| Error::argument("one step uses more than 4,294,967,295 numbers; put them in a tensor"))?;
         // A number of a narrow type has that type's precision.
         let word = match dtype {
             DType::F16 => f32::from(half::f16::from_f64(value.as_f64())).to_bits(),
@@ -363,6 +357,61 @@ impl Tracer<'_> {
         }
     }
 
+    /// Neighbouring parts that were padded with zeros to one shape are joined, not added: the gradient of slices.
+    fn add(&mut self, a: Id, b: Id, meta: Meta, label: &str) -> Id {
+        let Some(parts) = self.neighbours(a, b) else {
+            return self.push(Prim::Binary(Binary::Add), vec![a, b], meta, label);
+        };
+        let (first, last) = (&parts[0], &parts[parts.len() - 1]);
+        let (axis, before, end, zero) = (first.axis, first.before, last.before + last.len, first.zero);
+        let mut joined = Vec::new();
+        for part in &parts {
+            match self.nodes[part.of].prim {
+                Prim::Concat(along) if along == axis => joined.extend_from_slice(&self.nodes[part.of].inputs),
+                _ => joined.push(part.of),
+            }
+        }
+        let mut dims = meta.shape.to_vec();
+        let after = dims[axis] - end;
+        dims[axis] = end - before;
+        let whole = self.push(Prim::Concat(axis), joined, Meta::new(meta.dtype, dims), label);
+        if before == 0 && after == 0 {
+            return whole;
+        }
+        let mut pads = vec![(0, 0); meta.shape.rank()];
+        pads[axis] = (before, after);
+        self.push(Prim::View(View::Pad(pads, zero)), vec![whole], meta, label)
+    }
+
+    /// The padded parts whose sum `a + b` is, in order, if each begins where the one before ends.
+    fn neighbours(&self, a: Id, b: Id) -> Option<Vec<Padded>> {
+        const MOST: usize = 64;
+        let mut parts = Vec::new();
+        let mut stack = vec![a, b];
+        while let Some(id) = stack.pop() {
+            match self.padded(id) {
+                Some(part) => parts.push(part),
+                None if self.nodes[id].prim == Prim::Binary(Binary::Add) && stack.len() + parts.len() < MOST => {
+                    stack.extend_from_slice(&self.nodes[id].inputs);
+                }
+                None => return None,
+            }
+        }
+        parts.sort_by_key(|part| part.before);
+        let meet = |w: &[Padded]| w[0].axis == w[1].axis && w[0].before + w[0].len == w[1].before;
+        parts.windows(2).all(meet).then_some(parts)
+    }
+
+    /// A value padded with zeros along one axis.
+    fn padded(&self, id: Id) -> Option<Padded> {
+        let Prim::View(View::Pad(pads, zero)) = &self.nodes[id].prim else { return None };
+        let mut padded = (0..pads.len()).filter(|&a| pads[a] != (0, 0));
+        let (axis, None) = (padded.next()?, padded.next()) else { return None };
+        let of = self.nodes[id].inputs[0];
+        let len = self.nodes[of].meta.shape[axis];
+        (zero.as_f64() == 0.0).then_some(Padded { of, axis, before: pads[axis].0, len, zero: *zero })
+    }
+
     /// A reduction over axes of length 1 is a reshape.
     fn reduce(&mut self, op: ReduceOp, axes: &[usize], of: Id, meta: Meta, label: &str) -> Id {
         let from = &self.nodes[of].meta.shape;
@@ -376,8 +425,13 @@ impl Tracer<'_> {
 
     fn scan(&mut self, group: &Group, ids: Vec<Id>, label: &str) -> Result<Id> {
         let Group { body, spec, parts, .. } = group;
-        let mut inner =
-            Tracer { scalars: &mut *self.scalars, nodes: Vec::new(), seen: HashMap::new(), labels: Vec::new(), outside: None };
+        let mut inner = Tracer {
+            scalars: &mut *self.scalars,
+            nodes: Vec::new(),
+            seen: HashMap::new(),
+            labels: Vec::new(),
+            outside: None,
+        };
         let mut env = Env::new();
         let mut params = Vec::new();
         for (i, param) in body.params.iter().enumerate() {
@@ -387,15 +441,22 @@ impl Tracer<'_> {
         }
         let wanted: Vec<Tensor> = parts.iter().map(|&(out, _)| body.outputs[out].clone()).collect();
         inner.walk(&wanted, &mut env)?;
-        let outputs = wanted
-            .iter()
-            .map(|t| env.get(&t.key()).copied().ok_or_else(|| lost(t)))
-            .collect::<Result<Vec<_>>>()?;
+        let outputs =
+            wanted.iter().map(|t| env.get(&t.key()).copied().ok_or_else(|| lost(t))).collect::<Result<Vec<_>>>()?;
         let nodes = inner.nodes;
         let meta = wanted[0].meta()?.clone();
         let traced = Loop { spec: *spec, nodes, outputs, params };
         Ok(self.push(Prim::Scan(Arc::new(traced)), ids, meta, label))
     }
+}
+
+/// See [`Tracer::padded`].
+struct Padded {
+    of: Id,
+    axis: usize,
+    before: usize,
+    len: usize,
+    zero: crate::dtype::Scalar,
 }
 
 fn stacked(meta: &Meta, steps: usize) -> Meta {

@@ -77,9 +77,12 @@ impl Approx {
         };
         Approx { value: self.value, radius: self.radius + reach * (ulps * ULP + unit) + TINY + step }
     }
-    /// The result of an operation that IEEE 754 rounds correctly: exact where the exact result has a representation.
+    /// The result of an operation that IEEE 754 rounds correctly: exact where the exact result has a representation, as
+    /// whole numbers have in integer types.
     pub fn correctly_rounded(self, dtype: DType) -> Approx {
-        match self.is_exact() && self.reach() <= largest(dtype) && round(self.value, dtype) == self.value {
+        match !dtype.is_float()
+            || self.is_exact() && self.reach() <= largest(dtype) && round(self.value, dtype) == self.value
+        {
             true => self,
             false => self.rounded(0.5, dtype),
         }

@@ -36,7 +36,7 @@ fn real(op: Binary, x: Approx, y: Approx, dtype: DType) -> Approx {
         Binary::Mul => {
             with(x.value.abs() * y.radius + y.value.abs() * x.radius + x.radius * y.radius).correctly_rounded(dtype)
         }
-        Binary::Div if y.radius >= y.value.abs() => Approx::anything(value),
+        Binary::Div | Binary::Rem if y.radius >= y.value.abs() => Approx::anything(value),
         Binary::Div => {
             with((x.radius + value.abs() * y.radius) / (y.value.abs() - y.radius)).rounded(QUOTIENT_ULPS, dtype)
         }
@@ -57,7 +57,7 @@ fn remainder(x: Approx, y: Approx, dtype: DType) -> Approx {
     let error =
         (x.radius + quotient.abs() * y.radius) / (y.value.abs() - y.radius) + QUOTIENT_ULPS * ULP * quotient.abs();
     let whole = quotient.trunc();
-    let sure = y.radius < y.value.abs() && (quotient - error).trunc() == whole && (quotient + error).trunc() == whole;
+    let sure = (quotient - error).trunc() == whole && (quotient + error).trunc() == whole;
     let radius = match sure {
         true => x.radius + whole.abs() * y.radius + (whole * y.value).abs() * ULP,
         // Whatever the quotient was cut to, the remainder stays below the divisor.

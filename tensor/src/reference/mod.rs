@@ -68,7 +68,7 @@ pub fn evaluate_with(params: &HashMap<Key, Vec<f64>>, roots: &[Tensor]) -> Resul
                 if values.len() != meta.shape.numel() {
                     return Err(Error::shape(format!("{} values do not fill shape {}", values.len(), meta.shape)));
                 }
-                env.insert(key, Rc::new(Ranged::nearest(meta.clone(), values)));
+                env.insert(key, Rc::new(Ranged::nearest(meta.clone(), values, meta.dtype.compute())));
             }
         }
     }

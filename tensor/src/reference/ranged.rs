@@ -21,9 +21,8 @@ impl Ranged {
         let radius = vec![0.0; value.len()];
         Ranged { meta, value, radius }
     }
-    /// Elements that every executor has as nearly as the type can hold them.
-    pub(super) fn nearest(meta: Meta, value: &[f64]) -> Self {
-        let dtype = meta.dtype;
+    /// Elements that every executor has as nearly as this type can hold them.
+    pub(super) fn nearest(meta: Meta, value: &[f64], dtype: DType) -> Self {
         Ranged::build(meta, |i| Approx::exact(value[i]).correctly_rounded(dtype))
     }
     /// Elements and radii from one function of the row-major position.

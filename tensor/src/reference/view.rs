@@ -60,5 +60,6 @@ pub fn concat(axis: usize, parts: &[Rc<Ranged>], meta: Meta) -> Ranged {
 pub fn iota(axis: usize, meta: Meta) -> Ranged {
     let mut positions = Vec::with_capacity(meta.shape.numel());
     for_each(&meta.shape, |index| positions.push(wrap(index[axis] as i64, meta.dtype)));
-    Ranged::nearest(meta, &positions)
+    let dtype = meta.dtype;
+    Ranged::nearest(meta, &positions, dtype)
 }
