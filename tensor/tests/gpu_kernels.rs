@@ -1,4 +1,5 @@
-//! Every kernel of the kernel language on the GPU, against the reference executor: values must lie within its error radius.
+//! Every kernel of the kernel language on the GPU, against the reference executor: values must lie within two of its
+//! error radii.
 //!
 //! `ADDAX_TEST_DEVICES=cpu,gpu` makes a missing adapter a failure; with `ADDAX_GPU=software` any machine that has lavapipe
 //! can run this. Pipelines are costly there, so the corpus is small and each graph covers much.
@@ -9,7 +10,7 @@ use addax_tensor::{
     graph::{Binary, Body, Conv2d, Meta, Pool2d, ReduceOp, ScanSpec, Unary},
     random,
     reference::{self, Ranged},
-    shape::Axes,
+    testing::FACTOR,
 };
 use std::{collections::HashMap, sync::OnceLock};
 
@@ -42,7 +43,7 @@ fn compare(name: &str, build: impl Fn() -> Vec<Tensor>) {
     for (n, (tensor, want)) in tensors.iter().zip(&want).enumerate() {
         let got = Ranged::from_array(&tensor.to_array().unwrap()).unwrap();
         assert_eq!(got.meta, want.meta, "{name}, result {n}");
-        if let Some((at, got, want)) = want.disagreement(&got.value, 1.0) {
+        if let Some((at, got, want)) = want.disagreement(&got.value, FACTOR) {
             panic!("{name}, result {n}, element {at}: got {got}, expected {} ± {}", want.value, want.radius);
         }
     }
@@ -89,7 +90,8 @@ fn ints(shape: &[usize], seed: u32, below: i32) -> Tensor {
 #[test]
 fn unary_functions() {
     check_once("unary", || {
-        let special = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.5, 1e-6, 30.0, -40.0, 100.0, f32::INFINITY, f32::NEG_INFINITY];
+        let special =
+            [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.5, 1e-6, 30.0, -40.0, 100.0, f32::INFINITY, f32::NEG_INFINITY];
         let x = Tensor::concat(&[data(&[50], 1), Tensor::from_vec(special, [special.len()])], 0);
         let (positive, inside) = (x.abs() + 0.1, (&x * 0.3).tanh());
         let of = |op: Unary| match op {
@@ -161,8 +163,10 @@ fn binary_functions() {
 #[test]
 fn casts_between_all_types() {
     check("casts", || {
-        let values =
-            [0.0, 1.0, -1.0, 2.5, 3.5, -2.5, 300.7, -300.7, 65504.0, 65519.0, 65520.0, 1e-7, 5.9e-8, 3e9, 5e9, -3e9, 1e30, 2049.0, 2051.0];
+        let values = [
+            0.0, 1.0, -1.0, 2.5, 3.5, -2.5, 300.7, -300.7, 65504.0, 65519.0, 65520.0, 1e-7, 5.9e-8, 3e9, 5e9, -3e9,
+            1e30, 2049.0, 2051.0,
+        ];
         let float = Tensor::from_vec(values, [values.len()]);
         let int = Tensor::from_vec([0i32, 1, -1, 255, 256, -300, i32::MAX, i32::MIN, 16_777_217], [9]);
         let mut list = Vec::new();
@@ -199,7 +203,7 @@ fn views() {
         let x = data(&[2, 3, 4], 4);
         vec![
             x.permute([2, 0, 1]) + 1.0,
-            x.flip(&[0, 2]) * x.permute([0, 1, 2]),
+            x.flip([0, 2]) * x.permute([0, 1, 2]),
             x.slice(1, 1..3).reshape([2, 8]).t(),
             x.pad(vec![(1, 1), (0, 2), (2, 0)], -3.0).square(),
             x.pad(vec![(0, 1), (1, 0), (0, 0)], 0.5).pad(vec![(1, 0), (0, 0), (0, 3)], 2.0) * 2.0,
@@ -227,9 +231,9 @@ fn reductions() {
         let x = data(&[3, 40, 5], 7);
         let mut list = all(&x, &[2]);
         list.extend(all(&x, &[1]));
-        list.push((x.exp().sum([0, 2].as_slice()) + 1.0).log());
-        list.push(x.permute([2, 0, 1]).square().sum([0, 1].as_slice()).cast(DType::F16));
-        list.push(x.max([0, 1, 2].as_slice()));
+        list.push((x.exp().sum([0, 2]) + 1.0).log());
+        list.push(x.permute([2, 0, 1]).square().sum([0, 1]).cast(DType::F16));
+        list.push(x.max([0, 1, 2]));
         list.push(x.softmax(1));
         list
     });
@@ -332,7 +336,7 @@ fn random_bits() {
 #[test]
 fn loops() {
     let spec = |reverse: bool| ScanSpec { steps: 5, carries: 2, inputs: 1, reverse };
-    let metas = [[2, 3], [2, 3], [2, 3], [3, 3]].map(|s| Meta::new(DType::F32, s.as_slice()));
+    let metas = [[2, 3], [2, 3], [2, 3], [3, 3]].map(|s| Meta::new(DType::F32, s));
     let body = Body::new("cell", &metas, |p| {
         let [h, c, x, w] = p else { unreachable!() };
         let c = (x + h.matmul(w)).tanh() + c * 0.5;
@@ -379,7 +383,8 @@ fn a_training_step() {
         let mut w: Vec<f64> = data(&[6, 4], 60).to_vec::<f32>().unwrap().iter().map(|v| f64::from(*v)).collect();
         let (mut m, mut losses) = (vec![0.0; 24], Vec::new());
         for _ in 0..5 {
-            let y: Vec<f64> = (0..32).map(|i| (0..6).map(|k| f64::from(x[i / 4 * 6 + k]) * w[k * 4 + i % 4]).sum()).collect();
+            let y: Vec<f64> =
+                (0..32).map(|i| (0..6).map(|k| f64::from(x[i / 4 * 6 + k]) * w[k * 4 + i % 4]).sum()).collect();
             losses.push(y.iter().map(|v| v * v).sum::<f64>() / 32.0);
             for k in 0..24 {
                 let dw: f64 = (0..8).map(|r| f64::from(x[r * 6 + k / 4]) * 2.0 * y[r * 4 + k % 4]).sum();
@@ -466,8 +471,10 @@ fn arrays_of_odd_bytes_come_back() {
     for n in [1usize, 2, 3, 5, 4097] {
         let bytes: Vec<u8> = (0..n).map(|i| i as u8).collect();
         let x = Tensor::from_array(Array::new([n], &bytes).unwrap());
-        assert_eq!((x.clone() + 1i64).to_vec::<u8>().unwrap(), bytes.iter().map(|b| b.wrapping_add(1)).collect::<Vec<_>>());
+        assert_eq!(
+            (x.clone() + 1i64).to_vec::<u8>().unwrap(),
+            bytes.iter().map(|b| b.wrapping_add(1)).collect::<Vec<_>>()
+        );
         assert_eq!(x.pad(vec![(1, 0)], 9i64).to_vec::<u8>().unwrap()[0], 9);
     }
-    let _ = Axes::from(0);
 }

@@ -83,7 +83,8 @@ impl Gpu {
             ..Default::default()
         };
         let opened = adapter.request_device(&descriptor).await;
-        let (device, queue) = opened.map_err(|e| Error::device(format!("cannot open \"{}\"", info.name)).caused_by(e))?;
+        let (device, queue) =
+            opened.map_err(|e| Error::device(format!("cannot open \"{}\"", info.name)).caused_by(e))?;
         let fault: Arc<Mutex<Option<String>>> = Arc::default();
         let (uncaught, lost) = (fault.clone(), fault.clone());
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {

@@ -7,10 +7,7 @@ use crate::{
 };
 use std::{
     ops::Range,
-    sync::{
-        Arc, Mutex,
-        atomic::Ordering,
-    },
+    sync::{Arc, Mutex, atomic::Ordering},
 };
 
 /// One value's memory.

@@ -74,7 +74,9 @@ impl Gpu {
             cache: None,
         });
         match scope.pop().await {
-            Some(error) => Err(Error::device(format!("{}: shader {} was refused", self.name, pass.name)).caused_by(error)),
+            Some(error) => {
+                Err(Error::device(format!("{}: shader {} was refused", self.name, pass.name)).caused_by(error))
+            }
             None => Ok(Pipeline { raw, layout }),
         }
     }

@@ -13,10 +13,7 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::Ordering,
-    },
+    sync::{Arc, Mutex, atomic::Ordering},
 };
 
 /// Dispatches that go to the device together.
@@ -71,7 +68,9 @@ impl Trips {
         let offset = |m: &Moving| m.offset + m.rows.iter().map(|row| row_offset(row, trips)).sum::<u64>();
         let mut block = Vec::new();
         for m in moving {
-            block.push(u32::try_from(offset(m)).map_err(|_| Error::device("a row lies too far from its buffer's begin"))?);
+            block.push(
+                u32::try_from(offset(m)).map_err(|_| Error::device("a row lies too far from its buffer's begin"))?,
+            );
         }
         if let Some(&at) = self.known.get(&block) {
             return Ok(at);
@@ -153,7 +152,9 @@ impl GpuProgram {
                 let mut recorder = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 let mut current = None;
                 for call in calls {
-                    let (Some(pass), Some(group)) = (self.passes.get(call.pass), groups.get(call.pass)) else { continue };
+                    let (Some(pass), Some(group)) = (self.passes.get(call.pass), groups.get(call.pass)) else {
+                        continue;
+                    };
                     if current != Some(call.pass) {
                         recorder.set_pipeline(&pass.pipeline.raw);
                         current = Some(call.pass);

@@ -52,7 +52,14 @@ pub struct Cell {
 
 impl Cell {
     /// Writes `cell(acc, coordinates…) -> Cell` and `put_cell(c, coordinates…)`.
-    pub fn new(text: &mut Text, job: &Job, block: &Block, rank: usize, acc: Option<DType>, puts: Vec<(u16, Put)>) -> Cell {
+    pub fn new(
+        text: &mut Text,
+        job: &Job,
+        block: &Block,
+        rank: usize,
+        acc: Option<DType>,
+        puts: Vec<(u16, Put)>,
+    ) -> Cell {
         let coords = names(rank);
         let statements = text.statements(block, &coords);
         let params = parameters(&coords);
@@ -113,7 +120,11 @@ impl Cell {
 
     /// Statements that compute and write one index, whose core gave `acc`.
     pub fn one(&self, acc: &str) -> String {
-        format!("    put_cell({}{});\n", self.call(acc, &self.coords), self.coords.iter().map(|c| format!(", {c}")).collect::<String>())
+        format!(
+            "    put_cell({}{});\n",
+            self.call(acc, &self.coords),
+            self.coords.iter().map(|c| format!(", {c}")).collect::<String>()
+        )
     }
 
     /// Statements that compute and write four neighbours along the last coordinate, whose core gave the vector `acc`.

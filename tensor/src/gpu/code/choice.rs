@@ -202,10 +202,10 @@ mod tests {
         let gpu = Tuning { barriers: true, groups: 256 };
         let e = Extents { batches: 1, m: 32, n: 32, k: 8192 };
         assert!(product(&gpu, e, true, true).split.parts > 8);
-        assert_eq!(product(&gpu, Extents { m: 4096, n: 4096, ..e }, true, true), Product {
-            engine: "128",
-            split: Split { parts: 1, chunk: 8192 },
-        });
+        assert_eq!(
+            product(&gpu, Extents { m: 4096, n: 4096, ..e }, true, true),
+            Product { engine: "128", split: Split { parts: 1, chunk: 8192 } }
+        );
         assert!(reduction(&gpu, [1, 1_000_000, 1], true, 4).split.parts > 100);
     }
 }

@@ -16,7 +16,13 @@ use crate::{
 type Operand = (u16, [usize; 4]);
 
 /// One pass; two for filter gradients with few results.
-pub fn passes(job: &Job, tuning: &Tuning, kind: &ConvKind, conv: &Conv2d, operands: &[Operand; 2]) -> Result<Vec<Pass>> {
+pub fn passes(
+    job: &Job,
+    tuning: &Tuning,
+    kind: &ConvKind,
+    conv: &Conv2d,
+    operands: &[Operand; 2],
+) -> Result<Vec<Pass>> {
     let result = <[usize; 4]>::try_from(job.kernel.shape.as_slice())
         .map_err(|_| Error::device(format!("a convolution's result has 4 axes, got {:?}", job.kernel.shape)))?;
     let [(_, first), (_, second_shape)] = operands;

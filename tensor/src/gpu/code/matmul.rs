@@ -71,13 +71,8 @@ pub fn passes(job: &Job, tuning: &Tuning, k: usize, a: &MatrixView, b: &MatrixVi
     if !vectors {
         (a.four, b.four) = (false, false);
     } else {
-        let wanted = [
-            (a.four, "A_VEC4"),
-            (a.across, "A_BY_M"),
-            (b.four, "B_VEC4"),
-            (b.across, "B_BY_K"),
-            (c_four, "C_VEC4"),
-        ];
+        let wanted =
+            [(a.four, "A_VEC4"), (a.across, "A_BY_M"), (b.four, "B_VEC4"), (b.across, "B_BY_K"), (c_four, "C_VEC4")];
         flags.extend(wanted.iter().filter(|(on, _)| *on).map(|(_, flag)| *flag));
     }
     let wide: Vec<u16> = [&a, &b].iter().filter(|o| o.four).map(|o| o.view.arg).collect();

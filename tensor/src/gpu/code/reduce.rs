@@ -114,7 +114,11 @@ fn source(text: &mut Text, space: &[usize], reduced: &[bool], load: &Block, op: 
     let ty = words::name(counted);
     let mut out = String::new();
     line!(out, "fn value({}) -> {ty} {{\n{statements}", parameters(&coords));
-    line!(out, "    return {};\n}}", if dtype == DType::Bool { words::cast(&result, dtype, DType::U32) } else { result });
+    line!(
+        out,
+        "    return {};\n}}",
+        if dtype == DType::Bool { words::cast(&result, dtype, DType::U32) } else { result }
+    );
     line!(out, "fn load(outer: u32, reduced: u32, inner: u32) -> {ty} {{");
     for (number, name) in ["outer", "reduced", "inner"].into_iter().enumerate() {
         let mine: Vec<(String, &Axis)> =

@@ -222,7 +222,7 @@ impl<'a> Text<'a> {
                 Inst::Acc => "acc".to_string(),
                 Inst::Scalar { slot } => {
                     self.scalars = true;
-                    let word = format!("scalars[{}].{}", slot / 4, ["x", "y", "z", "w"][usize::from(slot % 4)]);
+                    let word = format!("scalars[{}].{}", slot / 4, ["x", "y", "z", "w"][*slot as usize % 4]);
                     words::from_word(&word, dtype)
                 }
                 Inst::Const { word } => words::from_word(&format!("{word}u"), dtype),
