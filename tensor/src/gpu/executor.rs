@@ -62,9 +62,10 @@ impl GpuExecutor {
         }
     }
 
-    /// The same executor with the shaders of a real GPU, whatever the adapter: for testing them on a software adapter.
-    pub fn with_gpu_shaders(mut self) -> Self {
-        self.0.tuning = code::Tuning { barriers: true, groups: 256 };
+    /// The same executor with the shaders of a real GPU that `groups` workgroups keep busy, whatever the adapter: for testing
+    /// all of them on a software adapter. Many groups mean small tiles and long sums in parts, few mean large tiles.
+    pub fn with_gpu_shaders(mut self, groups: u64) -> Self {
+        self.0.tuning = code::Tuning { barriers: true, groups };
         self
     }
 }
