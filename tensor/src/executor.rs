@@ -42,7 +42,7 @@ pub struct Bound {
 }
 
 /// Runs plans. The engine counts bytes, leases memory and decides; an executor only allocates, copies and computes.
-pub trait Executor: Send + Sync {
+pub trait Executor: Any + Send + Sync {
     /// For people: `cpu (2 threads)`, `NVIDIA H100 (vulkan)`.
     fn name(&self) -> String;
     /// What it can do.

@@ -6,6 +6,8 @@ pub mod device;
 pub mod dtype;
 pub mod error;
 pub mod executor;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod graph;
 pub mod memory;
 pub mod ops;
