@@ -3,7 +3,7 @@
 use crate::{
     base::Policy,
     constraints::Constraint,
-    fields::{Fields, Kind},
+    fields::{Fields, Identity, Kind},
     hash::Hasher,
     initializers::Initializer,
     layer::{DynLayer, Feed, Layer, Values},
@@ -26,7 +26,7 @@ use std::{
 pub struct Cx {
     step: Rc<RefCell<Step>>,
     path: String,
-    parts: Vec<(usize, String)>,
+    parts: Vec<(Identity, String)>,
     training: bool,
     policy: Policy,
 }
@@ -198,7 +198,7 @@ impl Cx {
         layer.visit(&mut |key, field| name_parts(key.name.to_string(), field.kind(), &mut cx));
         cx
     }
-    fn part(&self, identity: usize) -> Option<&str> {
+    fn part(&self, identity: Identity) -> Option<&str> {
         self.parts.iter().find(|(id, _)| *id == identity).map(|(_, name)| name.as_str())
     }
     /// Floats in the type that this layer computes in.
@@ -226,7 +226,7 @@ impl Cx {
         self.make(weight, shape.into(), initializer.into(), false)
     }
     fn make(&self, weight: &Weight, shape: Shape, initializer: Initializer, parameter: bool) -> Result<Tensor> {
-        let name = self.part(std::ptr::from_ref(weight) as usize).ok_or_else(|| {
+        let name = self.part(Identity::of(weight)).ok_or_else(|| {
             Error::argument("this weight is not a field of the layer that is called; derive `Fields` for what holds it")
         })?;
         let variable = weight.fill(parameter, || {
@@ -350,7 +350,7 @@ impl Cx {
 /// Notes the names of a layer's weights and sublayers, and its policy.
 fn name_parts(name: String, kind: Kind<'_>, cx: &mut Cx) {
     match kind {
-        Kind::Weight(weight) => cx.parts.push((std::ptr::from_ref(weight) as usize, name)),
+        Kind::Weight(weight) => cx.parts.push((Identity::of(weight), name)),
         Kind::Layer(layer) => cx.parts.push((layer.identity(), name)),
         Kind::Many(kinds) => {
             kinds.into_iter().enumerate().for_each(|(i, kind)| name_parts(format!("{name}_{i}"), kind, cx));

@@ -17,6 +17,20 @@ pub struct Key {
     pub required: bool,
 }
 
+/// Where a layer lives and of what type it is: a struct and its first field have one address, but two types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    address: usize,
+    type_name: &'static str,
+}
+
+impl Identity {
+    /// Of any value.
+    pub fn of<T>(value: &T) -> Identity {
+        Identity { address: std::ptr::from_ref(value) as usize, type_name: std::any::type_name::<T>() }
+    }
+}
+
 /// What a field is.
 pub enum Kind<'a> {
     /// A value that is saved in the config.
@@ -48,8 +62,8 @@ pub trait Fields {
         None
     }
     /// What makes it itself: shared layers have one identity.
-    fn identity(&self) -> usize {
-        (self as *const Self).cast::<()>() as usize
+    fn identity(&self) -> Identity {
+        Identity { address: (self as *const Self).cast::<()>() as usize, type_name: std::any::type_name::<Self>() }
     }
     /// The `config` part of Keras' JSON. Models, whose config is no list of arguments, override it.
     fn config(&self) -> Result<Json> {

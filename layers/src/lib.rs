@@ -33,7 +33,7 @@ pub use builtin::*;
 pub use config::{Reader, all_values, config_of, layer_to_json, read_config, read_layer};
 pub use constraints::Constraint;
 pub use cx::{Cx, Recorded, Slot};
-pub use fields::{Field, Fields, Key, Kind};
+pub use fields::{Field, Fields, Identity, Key, Kind};
 pub use initializers::Initializer;
 pub use layer::{DynLayer, Feed, Layer, Values};
 pub use names::to_snake_case;

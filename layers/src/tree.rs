@@ -2,7 +2,7 @@
 
 use crate::{
     base::Base,
-    fields::{Fields, Kind},
+    fields::{Fields, Identity, Kind},
     names::{Counter, to_snake_case},
     weight::Weight,
 };
@@ -91,7 +91,7 @@ pub fn weights(layer: &(impl Fields + ?Sized)) -> Vec<NamedWeight<'_>> {
     fn walk<'a>(
         layer: &'a (impl Fields + ?Sized),
         path: &str,
-        seen: &mut HashSet<usize>,
+        seen: &mut HashSet<Identity>,
         out: &mut Vec<NamedWeight<'a>>,
     ) {
         if !seen.insert(layer.identity()) {
