@@ -3,7 +3,7 @@
 use crate::{
     fields::{Fields, Kind},
     registry::Registry,
-    tree::base,
+    tree::{base, own_slots},
 };
 use addax_tensor::{Error, Result, error::near_names};
 use serde_json::{Map, Value as Json, json};
@@ -160,6 +160,9 @@ pub fn read_config(layer: &mut (impl Fields + ?Sized), config: &Json, reader: &m
             None => Ok(()),
         }
     })?;
+    if base(layer).is_some_and(|base| !base.trainable()) {
+        own_slots(layer).iter().for_each(|(_, weight)| weight.set_trainable(false));
+    }
     for (key, value) in config {
         // What newer versions of Keras add is null until it is used.
         if !known.contains(&key.as_str()) && !value.is_null() {

@@ -3,7 +3,7 @@
 use crate::{
     base::Policy,
     constraints::Constraint,
-    fields::{Fields, Identity, Kind},
+    fields::{Fields, Id, Kind},
     hash::Hasher,
     initializers::Initializer,
     layer::{DynLayer, Feed, Layer, Values},
@@ -12,7 +12,7 @@ use crate::{
     tree,
     weight::Weight,
 };
-use addax_tensor::{DType, Error, Result, Shape, Tensor, Variable, random};
+use addax_tensor::{Array, DType, Error, Result, Shape, Tensor, Variable, graph, random};
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
@@ -26,7 +26,7 @@ use std::{
 pub struct Cx {
     step: Rc<RefCell<Step>>,
     path: String,
-    parts: Vec<(Identity, String)>,
+    parts: Vec<(Id, String)>,
     training: bool,
     policy: Policy,
 }
@@ -181,7 +181,7 @@ impl Cx {
             out.iter().try_for_each(Tensor::check)?;
             L::Out::from_tensors(out)
         };
-        run().map_err(|error| error.inside(name))
+        graph::scope(name, run).map_err(|error| error.inside(name))
     }
     /// Calls a layer whose types are erased.
     pub fn call_dyn(&self, name: &str, layer: &dyn DynLayer, inputs: Vec<Tensor>) -> Result<Vec<Tensor>> {
@@ -195,10 +195,11 @@ impl Cx {
     }
     fn enter(&self, name: &str, layer: &(impl Fields + ?Sized)) -> Cx {
         let mut cx = self.scope(name);
+        cx.parts = tree::own_slots(layer).into_iter().map(|(name, weight)| (Id::of(weight), name)).collect();
         layer.visit(&mut |key, field| name_parts(key.name.to_string(), field.kind(), &mut cx));
         cx
     }
-    fn part(&self, identity: Identity) -> Option<&str> {
+    fn part(&self, identity: Id) -> Option<&str> {
         self.parts.iter().find(|(id, _)| *id == identity).map(|(_, name)| name.as_str())
     }
     /// Floats in the type that this layer computes in.
@@ -214,7 +215,18 @@ impl Cx {
         shape: impl Into<Shape>,
         initializer: impl Into<Initializer>,
     ) -> Result<Tensor> {
-        self.make(weight, shape.into(), initializer.into(), true)
+        let initializer = initializer.into();
+        self.weight_from(weight, shape, |shape, seed| initializer.values(shape, seed))
+    }
+    /// The value of a weight whose first values `make` computes from its shape and seed.
+    pub fn weight_from(
+        &self,
+        weight: &Weight,
+        shape: impl Into<Shape>,
+        make: impl FnOnce(&Shape, u64) -> Result<Array>,
+    ) -> Result<Tensor> {
+        let first = |shape: &Shape| Ok(self.initial(make(shape, self.seed_of(weight)?)?));
+        self.make(weight, shape.into(), first, true)
     }
     /// The value of a state, such as a moving mean: like a weight, but never trained.
     pub fn state(
@@ -223,24 +235,43 @@ impl Cx {
         shape: impl Into<Shape>,
         initializer: impl Into<Initializer>,
     ) -> Result<Tensor> {
-        self.make(weight, shape.into(), initializer.into(), false)
+        let initializer = initializer.into();
+        let first = |shape: &Shape| Ok(self.initial(initializer.values(shape, self.seed_of(weight)?)?));
+        self.make(weight, shape.into(), first, false)
     }
-    fn make(&self, weight: &Weight, shape: Shape, initializer: Initializer, parameter: bool) -> Result<Tensor> {
-        let name = self.part(Identity::of(weight)).ok_or_else(|| {
+    /// A state of one value everywhere, of a type of its own, such as a counter.
+    pub fn state_of(&self, weight: &Weight, dtype: DType, shape: impl Into<Shape>, value: f64) -> Result<Tensor> {
+        self.make(weight, shape.into(), |shape| Ok(Tensor::full(dtype, shape, value)), false)
+    }
+    fn initial(&self, values: Array) -> Tensor {
+        Tensor::from_array(values).cast(self.policy.variable)
+    }
+    fn seed_of(&self, weight: &Weight) -> Result<u64> {
+        Ok(Hasher::new().number(self.step.borrow().seed).text(&self.weight_path(weight)?).finish())
+    }
+    fn weight_path(&self, weight: &Weight) -> Result<String> {
+        let name = self.part(Id::of(weight)).ok_or_else(|| {
             Error::argument("this weight is not a field of the layer that is called; derive `Fields` for what holds it")
         })?;
+        Ok(if self.path.is_empty() { name.to_string() } else { format!("{}/{name}", self.path) })
+    }
+    fn make(
+        &self,
+        weight: &Weight,
+        shape: Shape,
+        first: impl FnOnce(&Shape) -> Result<Tensor>,
+        parameter: bool,
+    ) -> Result<Tensor> {
+        let path = self.weight_path(weight)?;
         let variable = weight.fill(parameter, || {
-            let path = if self.path.is_empty() { name.to_string() } else { format!("{}/{name}", self.path) };
-            let seed = Hasher::new().number(self.step.borrow().seed).text(&path).finish();
-            let values = initializer.values(&shape, seed)?;
-            let first = Tensor::from_array(values).cast(self.policy.variable);
+            let first = first(&shape)?;
             let variable = if parameter { Variable::new(first) } else { Variable::state(first) };
             variable.shape()?;
-            Ok(variable.named(path))
+            Ok(variable.named(&path))
         })?;
         if *variable.shape()? != shape {
             return Err(Error::shape(format!(
-                "weight \"{name}\" was made for shape {}, this input needs {shape}",
+                "weight \"{path}\" was made for shape {}, this input needs {shape}",
                 variable.shape()?
             )));
         }
@@ -347,15 +378,14 @@ impl Cx {
     }
 }
 
-/// Notes the names of a layer's weights and sublayers, and its policy.
+/// Notes the names of a layer's sublayers, and its policy.
 fn name_parts(name: String, kind: Kind<'_>, cx: &mut Cx) {
     match kind {
-        Kind::Weight(weight) => cx.parts.push((Identity::of(weight), name)),
         Kind::Layer(layer) => cx.parts.push((layer.identity(), name)),
         Kind::Many(kinds) => {
             kinds.into_iter().enumerate().for_each(|(i, kind)| name_parts(format!("{name}_{i}"), kind, cx));
         }
         Kind::Base(base) => cx.policy = base.policy().unwrap_or(cx.policy),
-        Kind::Config => {}
+        Kind::Config | Kind::Weight(_) => {}
     }
 }

@@ -19,15 +19,15 @@ pub struct Key {
 
 /// Where a layer lives and of what type it is: a struct and its first field have one address, but two types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
+pub struct Id {
     address: usize,
     type_name: &'static str,
 }
 
-impl Identity {
+impl Id {
     /// Of any value.
-    pub fn of<T>(value: &T) -> Identity {
-        Identity { address: std::ptr::from_ref(value) as usize, type_name: std::any::type_name::<T>() }
+    pub fn of<T>(value: &T) -> Id {
+        Id { address: std::ptr::from_ref(value) as usize, type_name: std::any::type_name::<T>() }
     }
 }
 
@@ -62,8 +62,8 @@ pub trait Fields {
         None
     }
     /// What makes it itself: shared layers have one identity.
-    fn identity(&self) -> Identity {
-        Identity { address: (self as *const Self).cast::<()>() as usize, type_name: std::any::type_name::<Self>() }
+    fn identity(&self) -> Id {
+        Id { address: (self as *const Self).cast::<()>() as usize, type_name: std::any::type_name::<Self>() }
     }
     /// The `config` part of Keras' JSON. Models, whose config is no list of arguments, override it.
     fn config(&self) -> Result<Json> {

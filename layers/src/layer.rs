@@ -3,7 +3,7 @@
 use crate::{
     config::{Reader, layer_to_json, read_layer},
     cx::Cx,
-    fields::{Field, Fields, Identity, Key, Kind},
+    fields::{Field, Fields, Id, Key, Kind},
     registry,
 };
 use addax_tensor::{Error, Result, Tensor};
@@ -174,7 +174,7 @@ macro_rules! pointer {
             fn weights_in(&self) -> Option<&'static str> {
                 (**self).weights_in()
             }
-            fn identity(&self) -> Identity {
+            fn identity(&self) -> Id {
                 (**self).identity()
             }
             fn config(&self) -> Result<Json> {

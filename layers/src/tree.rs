@@ -2,7 +2,7 @@
 
 use crate::{
     base::Base,
-    fields::{Fields, Identity, Kind},
+    fields::{Fields, Id, Kind},
     names::{Counter, to_snake_case},
     weight::Weight,
 };
@@ -69,8 +69,17 @@ pub(crate) fn own_slots(layer: &(impl Fields + ?Sized)) -> Vec<(String, &Weight)
         }
     }
     let mut slots = Vec::new();
-    each_kind(layer, |name, kind| walk(name.to_string(), kind, &mut slots));
+    let inside = name_prefix(layer);
+    each_kind(layer, |name, kind| walk(format!("{inside}{name}"), kind, &mut slots));
     slots
+}
+
+/// Keras names the weights of a recurrent layer after its cell: `lstm_cell/kernel`.
+fn name_prefix(layer: &(impl Fields + ?Sized)) -> String {
+    match layer.weights_in() {
+        Some(child) => format!("{}_{child}/", to_snake_case(layer.class_name())),
+        None => String::new(),
+    }
 }
 
 /// The layer's own built weights in Keras' order: parameters first, then states.
@@ -88,12 +97,7 @@ pub fn own_weights(layer: &(impl Fields + ?Sized)) -> Vec<NamedWeight<'_>> {
 
 /// All built weights of a layer and its sublayers, each once: the layer's own first, then those of its children.
 pub fn weights(layer: &(impl Fields + ?Sized)) -> Vec<NamedWeight<'_>> {
-    fn walk<'a>(
-        layer: &'a (impl Fields + ?Sized),
-        path: &str,
-        seen: &mut HashSet<Identity>,
-        out: &mut Vec<NamedWeight<'a>>,
-    ) {
+    fn walk<'a>(layer: &'a (impl Fields + ?Sized), path: &str, seen: &mut HashSet<Id>, out: &mut Vec<NamedWeight<'a>>) {
         if !seen.insert(layer.identity()) {
             return;
         }

@@ -1,7 +1,7 @@
 //! Dense.
 
 use super::{base_methods, setters};
-use crate::{Activation, Base, Constraint, Cx, Fields, Initializer, Layer, Regularizer, Weight};
+use crate::{Base, Constraint, Cx, Fields, Initializer, Layer, Regularizer, Weight, activations::Activation};
 use addax_tensor::{Error, Result, Tensor};
 
 /// `activation(x · kernel + bias)` over the last axis: `[.., n] -> [.., units]`.

@@ -1,5 +1,15 @@
 //! The config values that layers are made of, as Keras writes them in JSON.
 
+mod axis_list;
+mod numbers;
+mod unused;
+mod window;
+
+pub use axis_list::AxisList;
+pub use numbers::Numbers;
+pub use unused::{Ignored, Never};
+pub use window::{DataFormat, Padding, Pair};
+
 use crate::{
     config::Reader,
     fields::{Field, Kind},
@@ -111,7 +121,7 @@ fn kinds<T: Field>(values: &[T]) -> Kind<'_> {
     }
 }
 
-fn write_all<T: Field>(values: &[T]) -> Result<Json> {
+pub(crate) fn write_all<T: Field>(values: &[T]) -> Result<Json> {
     values.iter().map(Field::write).collect::<Result<Vec<_>>>().map(Json::Array)
 }
 
@@ -179,150 +189,5 @@ impl<A: Field, B: Field> Field for (A, B) {
     }
     fn blank() -> Self {
         (A::blank(), B::blank())
-    }
-}
-
-/// Lengths along height and width: one number for both, or `[h, w]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair(pub [usize; 2]);
-
-impl From<usize> for Pair {
-    fn from(n: usize) -> Self {
-        Pair([n, n])
-    }
-}
-impl From<[usize; 2]> for Pair {
-    fn from(pair: [usize; 2]) -> Self {
-        Pair(pair)
-    }
-}
-impl From<(usize, usize)> for Pair {
-    fn from((h, w): (usize, usize)) -> Self {
-        Pair([h, w])
-    }
-}
-
-impl Field for Pair {
-    fn kind(&self) -> Kind<'_> {
-        Kind::Config
-    }
-    fn write(&self) -> Result<Json> {
-        self.0.write()
-    }
-    fn read(&mut self, json: &Json, reader: &mut Reader<'_>) -> Result<()> {
-        match json.as_u64().and_then(|n| usize::try_from(n).ok()) {
-            Some(n) => self.0 = [n, n],
-            None => self.0.read(json, reader)?,
-        }
-        Ok(())
-    }
-    fn blank() -> Self {
-        Pair([1, 1])
-    }
-}
-
-/// One axis or several, negative from the end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AxisList(pub Vec<isize>);
-
-impl From<isize> for AxisList {
-    fn from(axis: isize) -> Self {
-        AxisList(vec![axis])
-    }
-}
-impl<const N: usize> From<[isize; N]> for AxisList {
-    fn from(axes: [isize; N]) -> Self {
-        AxisList(axes.to_vec())
-    }
-}
-
-impl Field for AxisList {
-    fn kind(&self) -> Kind<'_> {
-        Kind::Config
-    }
-    fn write(&self) -> Result<Json> {
-        match self.0.as_slice() {
-            [one] => one.write(),
-            axes => write_all(axes),
-        }
-    }
-    /// Keras writes a number, a list, or null for none.
-    fn read(&mut self, json: &Json, reader: &mut Reader<'_>) -> Result<()> {
-        match json {
-            Json::Null => self.0.clear(),
-            Json::Array(_) => self.0.read(json, reader)?,
-            json => {
-                let mut one = 0isize;
-                one.read(json, reader)?;
-                self.0 = vec![one];
-            }
-        }
-        Ok(())
-    }
-    fn blank() -> Self {
-        AxisList(Vec::new())
-    }
-}
-
-/// How a window meets the border.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Padding {
-    /// Only where it fits.
-    Valid,
-    /// `ceil(n / stride)` positions; what is missing is added, the odd one at the end.
-    Same,
-    /// A string that names no padding; using it is an error.
-    Unknown(String),
-}
-
-impl From<&str> for Padding {
-    fn from(name: &str) -> Self {
-        match name {
-            "valid" => Padding::Valid,
-            "same" => Padding::Same,
-            other => Padding::Unknown(other.into()),
-        }
-    }
-}
-
-impl Padding {
-    /// Keras' name.
-    pub fn name(&self) -> &str {
-        match self {
-            Padding::Valid => "valid",
-            Padding::Same => "same",
-            Padding::Unknown(name) => name,
-        }
-    }
-    /// Cells before and after an axis of length `n`, for a window that spans `window` cells and moves by `stride`.
-    pub fn cells(&self, n: usize, window: usize, stride: usize) -> Result<(usize, usize)> {
-        match self {
-            Padding::Valid => Ok((0, 0)),
-            Padding::Same => {
-                let steps = n.div_ceil(stride.max(1));
-                let needed = (steps.max(1) - 1) * stride + window;
-                let total = needed.saturating_sub(n);
-                Ok((total / 2, total - total / 2))
-            }
-            Padding::Unknown(name) => Err(Error::unknown_name("padding", name, ["valid", "same"])),
-        }
-    }
-}
-
-impl Field for Padding {
-    fn kind(&self) -> Kind<'_> {
-        Kind::Config
-    }
-    fn write(&self) -> Result<Json> {
-        Ok(json!(self.name()))
-    }
-    fn read(&mut self, json: &Json, reader: &mut Reader<'_>) -> Result<()> {
-        let padding = json.as_str().map(Padding::from).ok_or_else(|| reader.expected("a padding", json))?;
-        padding.cells(1, 1, 1).map_err(|e| reader.wrap(e))?;
-        *self = padding;
-        Ok(())
-    }
-    fn blank() -> Self {
-        Padding::Valid
     }
 }
