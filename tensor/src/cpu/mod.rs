@@ -23,10 +23,15 @@
 
 mod bounds;
 mod compile;
+mod conv;
 mod element;
+mod gather;
+mod gemm;
 mod map;
+mod matmul;
 mod memory;
-mod plain;
+mod micro;
+mod pooling;
 mod program;
 mod reduce;
 mod simd;
