@@ -242,10 +242,10 @@ fn own_storage(device: &Device, current: &Tensor) -> Result<(Storage, bool)> {
 /// A copy on the device.
 fn copy(device: &Device, storage: &Storage, meta: &Meta) -> Result<Storage> {
     let placeholder = Tensor::placeholder(0, meta.dtype, &meta.shape);
-    let (traced, feeds) = trace(&[placeholder.clone()], &[placeholder], &[])?;
+    let (traced, feeds) = trace(std::slice::from_ref(&placeholder), std::slice::from_ref(&placeholder), &[])?;
     let prepared = PlanCache::prepare(device, traced, &feeds.labels)?;
     let to = device.alloc(storage.bytes())?;
-    execute(device, &prepared, &[storage.clone()], std::slice::from_ref(&to), &mut [], &[])?;
+    execute(device, &prepared, std::slice::from_ref(storage), std::slice::from_ref(&to), &mut [], &[])?;
     Ok(to)
 }
 

@@ -132,10 +132,6 @@ impl Variable {
             ))),
         }
     }
-    /// Replaces the value's storage.
-    pub(crate) fn replace(&self, value: Value) {
-        self.hold().replace(value);
-    }
     /// Keeps others from reading or assigning while a step runs.
     pub(crate) fn hold(&self) -> Held<'_> {
         Held { variable: self, current: lock(&self.0.current) }

@@ -1,6 +1,7 @@
 //! The project's own tasks, run as `cargo xtask TASK`.
 
 mod alone;
+mod bench;
 mod ci;
 mod goldens;
 mod mutate;
@@ -15,6 +16,7 @@ tasks:
   shaders                           check every shader and permutation, and the Rust table beside them
   goldens [--python PATH] [PART…]   write fixtures/keras/ again from real Keras (needs Python 3.11 or newer)
   alone [CRATE…]                    compile and run each crate's README against that crate only
+  bench [--device D] [--work NAME]  the standard workloads; --peers PYTHON times Keras and PyTorch beside them
   mutate [NUMBER…]                  plant one-line faults and demand that the tests notice each
   ci                                everything that must pass before a change lands";
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         "shaders" => shaders::run(&rest),
         "goldens" => goldens::run(&rest),
         "alone" => alone::run(&rest),
+        "bench" => bench::run(&rest),
         "mutate" => mutate::run(&rest),
         "ci" => ci::run(&rest),
         "" | "help" | "-h" | "--help" => {

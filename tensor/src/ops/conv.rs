@@ -65,7 +65,7 @@ fn check(conv: &Conv2d, channels: usize, kernel_channels: usize, filters: usize)
     if conv.groups == 0 || conv.strides.contains(&0) || conv.dilation.contains(&0) {
         return Err(Error::argument(format!("conv2d: strides, dilation and groups are at least 1, got {conv:?}")));
     }
-    if channels != kernel_channels * conv.groups || filters % conv.groups != 0 {
+    if channels != kernel_channels * conv.groups || !filters.is_multiple_of(conv.groups) {
         return Err(Error::shape(format!(
             "conv2d: {channels} input channels and {filters} filters do not fit a kernel of {kernel_channels} channels in {} groups",
             conv.groups

@@ -72,7 +72,7 @@ fn of_node(node: &TracedNode, nodes: &[TracedNode], found: &[Sample], rows: usiz
                 (Place::Batch(x), Place::Not(Sample::Free)) | (Place::Not(Sample::Free), Place::Batch(x)) => x,
                 (Place::Kept(inner), Place::Not(Sample::Free)) => Sample::Axis { axis: row, inner },
                 (Place::Not(Sample::Free), Place::Kept(inner)) => Sample::Axis { axis: col, inner },
-                (Place::Contracted(_), Place::Contracted(_)) => Sample::Summed,
+                (Place::Contracted, Place::Contracted) => Sample::Summed,
                 _ => Sample::Coupled,
             }
         }
@@ -180,14 +180,14 @@ enum Place {
     Not(Sample),
     Batch(Sample),
     Kept(usize),
-    Contracted(usize),
+    Contracted,
 }
 
 /// Where a matrix operand has its samples, given which of its axes the product keeps and which it contracts.
 fn move_axis(operand: Sample, (kept, contracted): (usize, usize)) -> Place {
     match operand {
         Sample::Axis { axis, inner } if axis == kept => Place::Kept(inner),
-        Sample::Axis { axis, inner } if axis == contracted => Place::Contracted(inner),
+        Sample::Axis { axis, .. } if axis == contracted => Place::Contracted,
         Sample::Axis { .. } => Place::Batch(operand),
         other => Place::Not(other),
     }

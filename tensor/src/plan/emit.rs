@@ -318,12 +318,21 @@ impl Expression<'_, '_> {
 
     /// The core's own result, for kernels whose space is not the value's shape.
     fn accumulator(&mut self, id: Id) -> Result<Reg> {
-        let dtype = self.scope.nodes[id].meta.dtype.compute();
-        Ok(match self.acc {
-            Some((core, Some(word))) if core == id => self.block.push(Inst::Const { word }, dtype),
-            Some((core, None)) if core == id => self.block.push(Inst::Acc, dtype),
+        let dtype = self.scope.nodes[id].meta.dtype;
+        let reg = match self.acc {
+            Some((core, Some(word))) if core == id => self.block.push(Inst::Const { word }, dtype.compute()),
+            Some((core, None)) if core == id => self.block.push(Inst::Acc, dtype.compute()),
             _ => return Err(missing(id)),
-        })
+        };
+        Ok(self.wrapped(reg, dtype))
+    }
+
+    /// Bytes wrap after every operation, as if stored.
+    fn wrapped(&mut self, reg: Reg, dtype: DType) -> Reg {
+        match dtype {
+            DType::U8 => self.block.push(Inst::Cast { from: reg, to: dtype }, dtype.compute()),
+            _ => reg,
+        }
     }
 
     /// Computes a value at these coordinates from its operands.
@@ -382,11 +391,8 @@ impl Expression<'_, '_> {
             }
             _ => return Err(missing(id)),
         };
-        // Bytes wrap after every operation, as if stored.
-        let reg = match (dtype, &node.prim) {
-            (DType::U8, Prim::Unary(_) | Prim::Binary(_)) => {
-                self.block.push(Inst::Cast { from: reg, to: DType::U8 }, compute)
-            }
+        let reg = match &node.prim {
+            Prim::Unary(_) | Prim::Binary(_) => self.wrapped(reg, dtype),
             _ => reg,
         };
         self.memo.insert(key, reg);

@@ -13,8 +13,6 @@ pub struct Values {
     pub needed: Vec<bool>,
     /// Values that lie in memory.
     pub memory: Vec<bool>,
-    /// Values that only new states need: they are computed when the step commits.
-    pub commit_only: Vec<bool>,
     /// Instructions that computing a value from memory takes, whether or not it lies there itself.
     pub expanded: Vec<usize>,
 }
@@ -76,7 +74,7 @@ pub fn materialize(nodes: &[TracedNode], results: &[Id], updates: &[Id], limits:
     for id in (0..nodes.len()).filter(|&id| needed[id]) {
         state.grow(id, &users, &commit_only, limits);
     }
-    Values { needed, memory: state.memory, commit_only, expanded: state.expanded }
+    Values { needed, memory: state.memory, expanded: state.expanded }
 }
 
 fn distinct(ids: &[Id]) -> Vec<Id> {

@@ -139,7 +139,7 @@ impl Plan {
     }
     /// The largest temporaries and outputs, for people: label and bytes.
     pub fn largest(&self, count: usize) -> Vec<(String, u64)> {
-        let mut list: Vec<(String, u64)> = self.labels.iter().cloned().collect();
+        let mut list: Vec<(String, u64)> = self.labels.clone();
         list.sort_by_key(|(label, bytes)| (std::cmp::Reverse(*bytes), label.clone()));
         list.truncate(count);
         list
