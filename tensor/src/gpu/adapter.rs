@@ -5,7 +5,16 @@ use crate::{
     error::{Error, Result},
     graph::lock,
 };
-use std::sync::{Arc, Mutex, atomic::AtomicU64};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Most submissions that may wait for the device.
+const MAX_WAITING: usize = 64;
 
 /// Which adapters may be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +36,8 @@ pub struct Gpu {
     pub tuning: Tuning,
     pub pipelines: Pipelines,
     pub counters: Counters,
+    /// Submissions that may not be done yet, the oldest first.
+    waiting: Mutex<VecDeque<wgpu::SubmissionIndex>>,
     /// Numbers for buffers.
     pub next_id: AtomicU64,
     /// Buffers for reading back that wait for their next use.
@@ -105,6 +116,7 @@ impl Gpu {
             },
             pipelines: Pipelines::default(),
             counters: Counters::default(),
+            waiting: Mutex::default(),
             next_id: AtomicU64::new(0),
             readback: Mutex::default(),
             fault,
@@ -121,9 +133,31 @@ impl Gpu {
         }
     }
 
+    /// Submits work. Waits only if the device is far behind: what waits in its queue takes memory.
+    pub fn submit(&self, work: wgpu::CommandBuffer) -> Result<()> {
+        let index = self.queue.submit([work]);
+        self.counters.submits.fetch_add(1, Ordering::Relaxed);
+        let late = {
+            let mut waiting = lock(&self.waiting);
+            waiting.push_back(index);
+            if waiting.len() > MAX_WAITING { waiting.pop_front() } else { None }
+        };
+        let poll = match late {
+            Some(index) => wgpu::PollType::Wait { submission_index: Some(index), timeout: None },
+            // Lets go of what the device has finished with.
+            None => wgpu::PollType::Poll,
+        };
+        self.poll(poll)
+    }
+
     /// Waits until everything that was submitted is done.
     pub fn wait(&self) -> Result<()> {
-        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        lock(&self.waiting).clear();
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    fn poll(&self, how: wgpu::PollType) -> Result<()> {
+        let polled = self.device.poll(how);
         polled.map(drop).map_err(|e| Error::device(format!("{}: waiting failed", self.name)).caused_by(e))
     }
 }

@@ -82,7 +82,7 @@ impl Gpu {
     /// Copies bytes to a buffer, after everything that was submitted.
     pub fn write(&self, to: &GpuBuffer, at: u64, bytes: &[u8]) -> Result<()> {
         let end = at + bytes.len() as u64;
-        if end > to.bytes || at % 4 != 0 || (end % 4 != 0 && end != to.bytes) {
+        if end > to.bytes || !at.is_multiple_of(4) || (!end.is_multiple_of(4) && end != to.bytes) {
             return Err(Error::device(format!(
                 "{}: bytes {at}..{end} of a buffer of {} cannot be written: they must lie inside, in whole words",
                 self.name, to.bytes

@@ -21,16 +21,65 @@ pub struct Pipeline {
 pub struct Pipelines(Mutex<HashMap<String, Weak<Pipeline>>>);
 
 impl Gpu {
-    /// The pipeline of a pass: one that is in use already, or a new one.
-    pub async fn pipeline(&self, pass: &Pass) -> Result<Arc<Pipeline>> {
-        if let Some(found) = lock(&self.pipelines.0).get(&pass.text).and_then(Weak::upgrade) {
-            return Ok(found);
+    /// The pipelines of these passes: those in use already, and new ones, built side by side as drivers take long.
+    pub async fn pipelines(&self, passes: &[Pass]) -> Result<Vec<Arc<Pipeline>>> {
+        let mut ready: HashMap<&str, Arc<Pipeline>> = HashMap::new();
+        let mut missing: HashMap<&str, &Pass> = HashMap::new();
+        {
+            let known = lock(&self.pipelines.0);
+            for pass in passes {
+                match known.get(&pass.text).and_then(Weak::upgrade) {
+                    Some(found) => drop(ready.insert(&pass.text, found)),
+                    None => drop(missing.insert(&pass.text, pass)),
+                }
+            }
         }
-        let pipeline = Arc::new(self.build(pass).await?);
+        let missing: Vec<&Pass> = missing.into_values().collect();
+        for (pass, built) in missing.iter().zip(self.build_all(&missing).await?) {
+            ready.insert(&pass.text, Arc::new(built));
+        }
         let mut known = lock(&self.pipelines.0);
         known.retain(|_, pipeline| pipeline.strong_count() > 0);
-        known.insert(pass.text.clone(), Arc::downgrade(&pipeline));
-        Ok(pipeline)
+        let lost = || Error::device("a pipeline was not built");
+        passes
+            .iter()
+            .map(|pass| {
+                let pipeline = ready.get(pass.text.as_str()).ok_or_else(lost)?;
+                known.entry(pass.text.clone()).or_insert_with(|| Arc::downgrade(pipeline));
+                Ok(pipeline.clone())
+            })
+            .collect()
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    async fn build_all(&self, passes: &[&Pass]) -> Result<Vec<Pipeline>> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+        if threads == 1 || passes.len() < 2 {
+            return self.build_one_by_one(passes).await;
+        }
+        let part = passes.len().div_ceil(threads);
+        let build = |part| move || crate::platform::block_on(self.build_one_by_one(part));
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = passes.chunks(part).map(|part| scope.spawn(build(part))).collect();
+            let mut all = Vec::new();
+            for worker in workers {
+                all.extend(worker.join().map_err(|_| Error::device("building a pipeline panicked"))??);
+            }
+            Ok(all)
+        })
+    }
+
+    #[cfg(target_family = "wasm")]
+    async fn build_all(&self, passes: &[&Pass]) -> Result<Vec<Pipeline>> {
+        self.build_one_by_one(passes).await
+    }
+
+    async fn build_one_by_one(&self, passes: &[&Pass]) -> Result<Vec<Pipeline>> {
+        let mut all = Vec::new();
+        for pass in passes {
+            all.push(self.build(pass).await?);
+        }
+        Ok(all)
     }
 
     async fn build(&self, pass: &Pass) -> Result<Pipeline> {

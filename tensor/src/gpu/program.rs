@@ -107,9 +107,9 @@ impl GpuProgram {
         for step in &tree {
             unroll(step, &list, &mut Vec::new(), &mut trips, &mut calls)?;
         }
+        let pipelines = gpu.pipelines(&list).await?;
         let mut passes = Vec::new();
-        for pass in list {
-            let pipeline = gpu.pipeline(&pass).await?;
+        for (pass, pipeline) in list.into_iter().zip(pipelines) {
             let moving = pass.moving.len().next_multiple_of(4) as u64 * 4;
             let Pass { groups, bindings, scalars, .. } = pass;
             passes.push(Ready { pipeline, groups, bindings, scalars, moving, bound: Mutex::default() });
@@ -165,13 +165,10 @@ impl GpuProgram {
                     recorder.dispatch_workgroups(x, y, z);
                 }
             }
-            gpu.queue.submit([encoder.finish()]);
-            gpu.counters.submits.fetch_add(1, Ordering::Relaxed);
+            gpu.submit(encoder.finish())?;
         }
         gpu.counters.dispatches.fetch_add(self.calls.len() as u64, Ordering::Relaxed);
         drop(scalars);
-        // Lets go of what the device has finished with.
-        let _ = gpu.device.poll(wgpu::PollType::Poll);
         gpu.check()
     }
 }

@@ -142,7 +142,7 @@ pub fn has_place(op: ReduceOp) -> bool {
 
 /// The product that a convolution is.
 pub fn conv_extents(kind: &ConvKind, shape: &[usize], operands: &[(u16, [usize; 4]); 2], groups: usize) -> Extents {
-    let [(_, first), (_, second)] = operands;
+    let (_, second) = &operands[1];
     let product = |list: &[usize]| list.iter().product::<usize>() as u64;
     let result = <[usize; 4]>::try_from(shape).unwrap_or_default();
     let g = groups.max(1);
@@ -151,12 +151,15 @@ pub fn conv_extents(kind: &ConvKind, shape: &[usize], operands: &[(u16, [usize; 
         ConvKind::InputGrad(_) => (product(&result[..3]), second[2], product(&second[..2]) * (second[3] / g) as u64),
         ConvKind::FilterGrad(_) => (product(&result[..3]), result[3] / g, product(&second[..3])),
     };
-    let _ = first;
     Extents { batches: g as u64, m, n: n as u64, k }
 }
 
 /// Scratch bytes that the shaders of a kernel need.
 pub fn scratch(kernel: &Kernel, tuning: &Tuning) -> u64 {
+    if let Core::ScatterAdd { count, .. } = &kernel.core {
+        let len = kernel.shape.get(1).copied().unwrap_or(1);
+        return 4 * (len + count) as u64;
+    }
     let (parts, bytes) = match &kernel.core {
         Core::Reduce { op, space, reduced, .. } => {
             let bytes = if has_place(*op) { 8 } else { 4 };

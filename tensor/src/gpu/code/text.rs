@@ -31,7 +31,7 @@ impl Job<'_> {
     /// Whether an argument begins at a multiple of `count` elements, whatever the trip.
     pub fn starts_at_multiple(&self, arg: u16, count: u64) -> bool {
         let arg = &self.args[usize::from(arg)];
-        arg.offset % count == 0 && arg.rows.iter().all(|row| row.stride % count == 0)
+        arg.offset.is_multiple_of(count) && arg.rows.iter().all(|row| row.stride.is_multiple_of(count))
     }
     /// The type in memory of an argument.
     pub fn dtype(&self, arg: u16) -> DType {
@@ -140,7 +140,7 @@ impl<'a> Text<'a> {
 
     /// The name of the scratch buffer, bound for reading or writing.
     pub fn scratch(&mut self, written: bool) -> String {
-        let buffer = self.job.scratch.unwrap_or_default();
+        let buffer = self.job.scratch.unwrap_or(usize::MAX);
         format!("buffer_{}", self.bind(buffer, written))
     }
 
