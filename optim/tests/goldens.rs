@@ -1,5 +1,7 @@
 //! Optimizers and schedules against what real Keras computed (`fixtures/keras`).
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use addax_optim::{Optimizer, Updates, optimizer, optimizer_from_config, schedule_from_config};
 use addax_tensor::{Array, Tensor, Variable};
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! Laws of optimizers, for any numbers.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use addax_optim::*;
 use addax_tensor::{Array, Tensor, Variable};
 use proptest::prelude::*;
