@@ -13,7 +13,7 @@ fn read(t: &Tensor) -> Vec<f32> {
     t.to_vec().unwrap()
 }
 fn norm(tensors: &[Tensor]) -> f64 {
-    tensors.iter().flat_map(|t| read(t)).map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+    tensors.iter().flat_map(read).map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt()
 }
 fn close(a: &[f32], b: &[f32]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-5 * (1.0 + a.abs().max(b.abs())))
