@@ -44,7 +44,7 @@ const MIB: u64 = 1 << 20;
 fn a_plan_takes_what_it_said() {
     let device = Device::cpu().unwrap();
     let before = LIVE.load(Ordering::Relaxed);
-    let (rows, wide) = (4096, 4096);
+    let (rows, wide) = (6144, 4096);
     let x = Tensor::placeholder(0, DType::F32, [rows, wide]);
     let bias = Variable::new(Tensor::from_array(Array::zeros(DType::F32, [wide])));
     let scale = Variable::new(Tensor::from_array(Array::zeros(DType::F32, [wide])));
