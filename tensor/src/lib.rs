@@ -1,6 +1,7 @@
 //! Lazy tensors for Rust: one graph, a planner with a memory budget, and three executors (reference, CPU, GPU).
 
 pub mod array;
+pub mod cpu;
 pub mod device;
 pub mod dtype;
 pub mod error;

@@ -1,0 +1,244 @@
+//! Plans made ready: every kernel checked and prepared, every argument resolved as far as loops allow.
+
+use super::{Crew, Env, map::MapKernel, memory::Mem, program::ArgInfo, reduce::ReduceKernel};
+use crate::{
+    error::{Error, Result},
+    executor::Bound,
+    plan::{Arg, Core, Kernel, Plan, Row, Source, Step, Use},
+};
+
+/// Most arguments of a kernel.
+pub(super) const MAX_ARGS: usize = 64;
+/// Most loops around a kernel.
+const MAX_DEPTH: usize = 8;
+
+/// A compiled plan.
+pub(super) struct Code {
+    /// Bytes each buffer must have.
+    buffers: Vec<u64>,
+    scratch: Option<usize>,
+    steps: Vec<Node>,
+    scalars: usize,
+}
+
+enum Node {
+    Kernel { kernel: Ready, args: Vec<Window> },
+    Loop { trips: usize, body: Vec<Node> },
+}
+
+/// Where an argument lies: everything in bytes.
+struct Window {
+    buffer: usize,
+    offset: u64,
+    rows: Vec<Row>,
+}
+
+/// A kernel made ready.
+enum Ready {
+    /// Its shape is empty.
+    Nothing,
+    Map(MapKernel),
+    Reduce(ReduceKernel),
+}
+
+impl Ready {
+    fn new(kernel: &Kernel, args: &[ArgInfo]) -> Result<Ready> {
+        if kernel.numel() == 0 {
+            return Ok(Ready::Nothing);
+        }
+        Ok(match &kernel.core {
+            Core::Map => Ready::Map(MapKernel::new(kernel, args)?),
+            Core::Reduce { .. } => Ready::Reduce(ReduceKernel::new(kernel, args)?),
+            _ => return Err(Error::device("not yet")),
+        })
+    }
+    fn run(&self, env: &Env<'_>) {
+        match self {
+            Ready::Nothing => {}
+            Ready::Map(kernel) => kernel.run(env),
+            Ready::Reduce(kernel) => kernel.run(env),
+        }
+    }
+}
+
+/// Scratch bytes of a kernel.
+pub(super) fn scratch(kernel: &Kernel, threads: usize) -> u64 {
+    if kernel.numel() == 0 {
+        return 0;
+    }
+    let _ = threads;
+    match &kernel.core {
+        Core::Map => 0,
+        Core::Reduce { .. } => ReduceKernel::scratch(kernel),
+        _ => 0,
+    }
+}
+
+impl Code {
+    /// Checks and prepares a plan.
+    pub(super) fn new(plan: &Plan, threads: usize) -> Result<Code> {
+        let scratch = plan.buffers.iter().position(|b| b.source == Source::Scratch);
+        let mut compiler = Compiler {
+            plan,
+            threads,
+            scratch: scratch.map_or(0, |n| plan.buffers[n].bytes),
+            trips: Vec::new(),
+        };
+        let mut steps = compiler.steps(&plan.compute)?;
+        steps.extend(compiler.steps(&plan.commit)?);
+        Ok(Code {
+            buffers: plan.buffers.iter().map(|b| b.bytes).collect(),
+            scratch,
+            steps,
+            scalars: plan.scalars.len(),
+        })
+    }
+    /// Runs it.
+    pub(super) fn run(&self, crew: &Crew, buffers: &[Bound], scalars: &[u32]) -> Result<()> {
+        if buffers.len() != self.buffers.len() || scalars.len() < self.scalars {
+            return Err(Error::device(format!(
+                "the plan has {} buffers and {} scalars, but {} and {} were given",
+                self.buffers.len(),
+                self.scalars,
+                buffers.len(),
+                scalars.len()
+            )));
+        }
+        for (bound, &bytes) in buffers.iter().zip(&self.buffers) {
+            super::part(&bound.buffer, bound.offset, bytes)?;
+            if !bound.offset.is_multiple_of(4) {
+                return Err(Error::device(format!("a buffer begins at byte {}, which is no multiple of 4", bound.offset)));
+            }
+        }
+        let run = Run { code: self, crew, buffers, scalars };
+        run.steps(&self.steps, &mut [0; MAX_DEPTH], 0)?;
+        crew.threads.check()
+    }
+}
+
+struct Run<'a> {
+    code: &'a Code,
+    crew: &'a Crew,
+    buffers: &'a [Bound],
+    scalars: &'a [u32],
+}
+
+impl Run<'_> {
+    fn steps(&self, steps: &[Node], trips: &mut [usize; MAX_DEPTH], depth: usize) -> Result<()> {
+        for step in steps {
+            match step {
+                Node::Kernel { kernel, args } => {
+                    let mut windows = [Mem::EMPTY; MAX_ARGS];
+                    for (window, arg) in windows.iter_mut().zip(args) {
+                        *window = self.buffer(arg.buffer)?.from(arg.offset + rows(&arg.rows, trips));
+                    }
+                    let scratch = self.code.scratch.map_or(Ok(Mem::EMPTY), |n| self.buffer(n))?;
+                    kernel.run(&Env {
+                        args: &windows[..args.len()],
+                        scalars: self.scalars,
+                        scratch,
+                        threads: &self.crew.threads,
+                        registers: &self.crew.registers,
+                    });
+                }
+                Node::Loop { trips: count, body } => {
+                    for trip in 0..*count {
+                        trips[depth] = trip;
+                        self.steps(body, trips, depth + 1)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+    fn buffer(&self, number: usize) -> Result<Mem<'_>> {
+        let bound = &self.buffers[number];
+        super::part(&bound.buffer, bound.offset, self.code.buffers[number])
+    }
+}
+
+/// Sum of the chosen rows' offsets, in units of the rows' strides.
+fn rows(rows: &[Row], trips: &[usize]) -> u64 {
+    rows.iter().map(|row| row.stride * row_number(row, trips[row.depth as usize] as u64)).sum()
+}
+
+fn row_number(row: &Row, trip: u64) -> u64 {
+    let trip = trip % row.modulo;
+    (row.start % row.modulo + if row.down { row.modulo - trip } else { trip }) % row.modulo
+}
+
+struct Compiler<'a> {
+    plan: &'a Plan,
+    threads: usize,
+    scratch: u64,
+    /// Trips of the loops around.
+    trips: Vec<usize>,
+}
+
+impl Compiler<'_> {
+    fn steps(&mut self, steps: &[Step]) -> Result<Vec<Node>> {
+        let mut nodes = Vec::with_capacity(steps.len());
+        for step in steps {
+            nodes.push(match step {
+                Step::Run { kernel, args } => self.kernel(kernel, args)?,
+                Step::Loop { trips, body } => {
+                    if self.trips.len() == MAX_DEPTH {
+                        return Err(Error::argument(format!("loops are nested deeper than {MAX_DEPTH}")));
+                    }
+                    self.trips.push(*trips);
+                    let body = self.steps(body)?;
+                    self.trips.pop();
+                    Node::Loop { trips: *trips, body }
+                }
+            });
+        }
+        Ok(nodes)
+    }
+    fn kernel(&self, kernel: &Kernel, args: &[Arg]) -> Result<Node> {
+        let wrong = |what: String| Error::argument(format!("kernel \"{}\": {what}", kernel.label));
+        if args.len() != kernel.args.len() || args.len() > MAX_ARGS {
+            return Err(wrong(format!("{} arguments for {}, at most {MAX_ARGS}", args.len(), kernel.args.len())));
+        }
+        let needed = scratch(kernel, self.threads);
+        if needed > self.scratch {
+            return Err(wrong(format!("needs {needed} bytes of scratch, the plan has {}", self.scratch)));
+        }
+        let mut infos = Vec::with_capacity(args.len());
+        let mut windows = Vec::with_capacity(args.len());
+        for (number, (arg, spec)) in args.iter().zip(&kernel.args).enumerate() {
+            let size = spec.dtype.size() as u64;
+            let bytes = self.plan.buffers.get(arg.buffer).map(|b| b.bytes);
+            let bytes = bytes.ok_or_else(|| wrong(format!("argument {number}: buffer {} does not exist", arg.buffer)))?;
+            let first = self.last_row(arg).and_then(|rows| rows.checked_add(arg.offset)).filter(|&f| f <= bytes / size);
+            let Some(first) = first else {
+                return Err(wrong(format!("argument {number} begins outside of its buffer of {bytes} bytes")));
+            };
+            infos.push(ArgInfo {
+                dtype: spec.dtype,
+                elements: bytes / size - first,
+                same_as: args.iter().position(|other| other == arg).unwrap_or(number),
+            });
+            let rows = arg.rows.iter().map(|row| Row { stride: row.stride * size, ..*row }).collect();
+            windows.push(Window { buffer: arg.buffer, offset: arg.offset * size, rows });
+        }
+        let written = |arg: u16| kernel.args.get(arg as usize).is_some_and(|spec| spec.usage != Use::Read);
+        if let Some(store) = kernel.block.stores.iter().find(|store| !written(store.access.arg)) {
+            return Err(wrong(format!("argument {} is written but declared as read only", store.access.arg)));
+        }
+        let ready = Ready::new(kernel, &infos)?;
+        Ok(Node::Kernel { kernel: ready, args: windows })
+    }
+    /// The largest offset that loops choose for an argument, in elements; `None` if they are not loops around it.
+    fn last_row(&self, arg: &Arg) -> Option<u64> {
+        let mut total = 0_u64;
+        for row in &arg.rows {
+            let trips = *self.trips.get(row.depth as usize)? as u64;
+            if row.modulo == 0 {
+                return None;
+            }
+            let rows = (0..trips.min(row.modulo)).map(|trip| row_number(row, trip)).max().unwrap_or(0);
+            total = total.checked_add(row.stride.checked_mul(rows)?)?;
+        }
+        Some(total)
+    }
+}

@@ -1,0 +1,55 @@
+//! Kernels that are nothing but a block.
+
+use super::{Env, memory::Mem, program::{ArgInfo, Kind, Program}};
+use crate::{error::Result, graph::{Binary, Unary}, plan::Kernel};
+
+/// A block over a space, cut into pieces.
+pub(super) struct MapKernel {
+    program: Program,
+    numel: usize,
+    chunk: usize,
+}
+
+impl MapKernel {
+    pub(super) fn new(kernel: &Kernel, args: &[ArgInfo]) -> Result<MapKernel> {
+        let program = Program::new(&kernel.block, &kernel.shape, args, &kernel.label)?;
+        let numel = kernel.numel();
+        let chunk = chunk(numel, cost(&program), program.tile);
+        Ok(MapKernel { program, numel, chunk })
+    }
+    pub(super) fn run(&self, env: &Env<'_>) {
+        env.threads.run(self.numel.div_ceil(self.chunk), &|worker, piece| {
+            let first = piece * self.chunk;
+            let range = first..(first + self.chunk).min(self.numel);
+            self.program.run(&env.frame(worker), range, Mem::EMPTY);
+        });
+    }
+}
+
+/// A piece should take at least this many nanoseconds: a hand-off to another thread costs one or two thousand.
+const PIECE: f64 = 10_000.0;
+/// More pieces than this give no better balance.
+const MOST_PIECES: usize = 256;
+
+/// Elements per piece, a multiple of `unit`, when an element costs `cost` nanoseconds.
+pub(super) fn chunk(numel: usize, cost: f64, unit: usize) -> usize {
+    let pieces = ((numel as f64 * cost / PIECE) as usize).clamp(1, MOST_PIECES);
+    numel.div_ceil(pieces).next_multiple_of(unit.max(1))
+}
+
+/// Nanoseconds an element of a block takes, roughly: it decides where work is cut.
+pub(super) fn cost(program: &Program) -> f64 {
+    let ops = program.ops.iter().filter(|op| !op.constant).map(|op| match &op.kind {
+        Kind::Load(place) if place.linear => 0.1,
+        Kind::Load(_) => 0.5,
+        Kind::Random { .. } => 1.5,
+        Kind::Binary(Binary::Pow | Binary::Rem, ..) => 2.0,
+        Kind::Unary(
+            Unary::Neg | Unary::Abs | Unary::Square | Unary::Relu | Unary::Not | Unary::IsFinite | Unary::Sign, _,
+        ) => 0.06,
+        Kind::Unary(..) => 0.5,
+        Kind::Acc | Kind::Const(_) | Kind::Scalar(_) => 0.0,
+        _ => 0.06,
+    });
+    ops.sum::<f64>() + 0.15 * program.stores.len() as f64
+}

@@ -1,0 +1,160 @@
+//! The CPU executor: products by register-blocked micro-kernels, everything around them as tiles that stay in the first
+//! cache, and a pool of threads that small kernels never wait for.
+//!
+//! Work is cut into pieces by shape alone, and partial results are combined in a fixed order: any number of threads gives
+//! the same bits. `compile` decides everything (axes, accesses, cuts), so `run` allocates nothing.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `compile` | a plan's steps, checked and prepared |
+//! | `program`, `bounds`, `tile` | blocks: coalesced axes, checked accesses, registers; running them over tiles |
+//! | `element`, `storage` | functions of elements; loads and stores of every type |
+//! | `map`, `reduce`, `matmul`, `conv`, `pooling`, `gather` | what comes before a block |
+//! | `gemm`, `micro` | packing and the micro-kernels of products |
+//! | `memory`, `threads`, `simd`, `micro` | the modules with `unsafe`, each with its argument |
+//!
+//! ```
+//! use addax_tensor::{cpu::CpuExecutor, executor::Executor};
+//! let cpu = CpuExecutor::with_threads(2).unwrap();
+//! let buffer = cpu.alloc(8).unwrap();
+//! cpu.write(&buffer, 4, &[1, 2, 3, 4]).unwrap();
+//! assert!(cpu.name().starts_with("cpu"));
+//! ```
+
+mod bounds;
+mod compile;
+mod element;
+mod map;
+mod memory;
+mod program;
+mod reduce;
+mod simd;
+mod storage;
+mod threads;
+mod tile;
+
+use crate::{
+    error::{Error, Result, bytes_for_people},
+    executor::{Bound, BoxFuture, Buffer, Caps, Compiled, Executor},
+    plan::{Kernel, Plan},
+};
+use compile::Code;
+use memory::{Mem, Memory};
+use program::Frame;
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+use threads::Threads;
+
+/// Runs plans on the CPU's cores. See the [module](self).
+pub struct CpuExecutor {
+    crew: Mutex<Crew>,
+    threads: usize,
+}
+
+/// What one run at a time uses.
+struct Crew {
+    threads: Threads,
+    registers: Vec<Memory>,
+}
+
+/// What a kernel runs with.
+#[derive(Clone, Copy)]
+struct Env<'a> {
+    args: &'a [Mem<'a>],
+    scalars: &'a [u32],
+    scratch: Mem<'a>,
+    threads: &'a Threads,
+    registers: &'a [Memory],
+}
+
+impl<'a> Env<'a> {
+    /// What a program needs on this worker.
+    fn frame(&self, worker: usize) -> Frame<'a> {
+        let registers = self.registers.get(worker).and_then(|m| m.window(0, program::REGISTER_BYTES as u64));
+        Frame { args: self.args, scalars: self.scalars, registers: registers.unwrap_or(Mem::EMPTY) }
+    }
+}
+
+impl CpuExecutor {
+    /// With as many threads as `ADDAX_NUM_THREADS` says, or as the machine has cores.
+    pub fn new() -> Result<CpuExecutor> {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let threads = match std::env::var("ADDAX_NUM_THREADS") {
+            Ok(wanted) => wanted.trim().parse().ok().filter(|n| (1..=4096).contains(n)).ok_or_else(|| {
+                Error::argument(format!("ADDAX_NUM_THREADS is \"{wanted}\"; expected a whole number from 1 to 4096"))
+            })?,
+            Err(_) => cores,
+        };
+        CpuExecutor::with_threads(threads)
+    }
+    /// With this many threads, the calling one included.
+    pub fn with_threads(threads: usize) -> Result<CpuExecutor> {
+        let threads = Threads::new(threads)?;
+        let count = threads.count();
+        let registers = (0..count).map(|_| Memory::new(program::REGISTER_BYTES as u64)).collect::<Result<_>>()?;
+        Ok(CpuExecutor { crew: Mutex::new(Crew { threads, registers }), threads: count })
+    }
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+}
+
+fn memory(buffer: &Buffer) -> Result<&Memory> {
+    buffer.downcast_ref::<Memory>().ok_or_else(|| Error::device("a buffer of another executor was given to the CPU"))
+}
+
+fn part(buffer: &Buffer, at: u64, len: u64) -> Result<Mem<'_>> {
+    memory(buffer)?.window(at, len).ok_or_else(|| {
+        Error::device(format!("{} from byte {at} on do not lie in the buffer", bytes_for_people(len)))
+    })
+}
+
+impl Executor for CpuExecutor {
+    fn name(&self) -> String {
+        format!("cpu ({} thread{})", self.threads, if self.threads == 1 { "" } else { "s" })
+    }
+    fn caps(&self) -> Caps {
+        Caps {
+            max_args: compile::MAX_ARGS,
+            max_insts: program::MAX_INSTS,
+            max_binding: u64::MAX,
+            arena: true,
+            alignment: memory::ALIGNMENT as u64,
+            free_strides: true,
+        }
+    }
+    fn scratch(&self, kernel: &Kernel) -> u64 {
+        compile::scratch(kernel, self.threads)
+    }
+    fn alloc(&self, bytes: u64) -> Result<Buffer> {
+        Ok(Arc::new(Memory::new(bytes)?))
+    }
+    fn compile<'a>(&'a self, plan: &'a Plan) -> BoxFuture<'a, Result<Compiled>> {
+        Box::pin(async move { Ok(Arc::new(Code::new(plan, self.threads)?) as Compiled) })
+    }
+    fn run(&self, code: &Compiled, buffers: &[Bound], scalars: &[u32]) -> Result<()> {
+        let code = code
+            .downcast_ref::<Code>()
+            .ok_or_else(|| Error::device("a plan compiled by another executor was given to the CPU"))?;
+        let crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
+        code.run(&crew, buffers, scalars)
+    }
+    fn write(&self, to: &Buffer, at: u64, bytes: &[u8]) -> Result<()> {
+        let to = part(to, at, bytes.len() as u64)?;
+        // Waits for a run on another thread, so that it is ordered after it.
+        let _crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
+        to.write::<u8>(0, bytes.len()).copy_from_slice(bytes);
+        Ok(())
+    }
+    fn read<'a>(&'a self, from: &'a Buffer, range: Range<u64>) -> BoxFuture<'a, Result<Vec<u8>>> {
+        Box::pin(async move {
+            let len = range.end.saturating_sub(range.start);
+            let from = part(from, range.start, len)?;
+            let _crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(from.read::<u8>(0, len as usize).to_vec())
+        })
+    }
+}

@@ -1,0 +1,394 @@
+//! A block made ready to run over tiles: axes coalesced, accesses resolved and checked, registers placed.
+//!
+//! An index of the space is its row-major position, and work is given as ranges of positions. A tile is a part of such a
+//! range that fits in the registers. Where rows (the innermost coalesced axis) are long, a tile stays within one row, so
+//! that a load is either the memory itself (stride 1), one word (stride 0) or a strided copy. Where rows are short, tiles
+//! span them, and only loads that are dense over the whole space avoid a copy.
+
+use super::{memory::Mem, storage};
+use crate::{
+    dtype::DType,
+    error::{Error, Result},
+    graph::{Binary, Unary},
+    plan::expr::{Access, Affine, Block, Guard, Inst, Reg},
+};
+
+/// Most instructions of a block.
+pub(super) const MAX_INSTS: usize = 128;
+/// Most axes of a space after coalescing.
+pub(super) const MAX_RANK: usize = 8;
+/// Bytes of registers of one thread.
+pub(super) const REGISTER_BYTES: usize = 512 << 10;
+/// Elements of a tile, where registers have room.
+const TILE: usize = 1024;
+/// Rows at least this long hold whole tiles; shorter ones share them.
+const LONG_ROW: usize = 128;
+
+/// What a program must know of an argument.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ArgInfo {
+    /// Type in memory.
+    pub dtype: DType,
+    /// Elements from the argument's first one to the end of its buffer, whatever row a loop chooses.
+    pub elements: u64,
+    /// The first argument that is bound to the same memory.
+    pub same_as: usize,
+}
+
+/// An affine function of a coalesced index.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    pub base: i64,
+    pub strides: [i64; MAX_RANK],
+}
+
+impl Line {
+    pub(super) fn at(&self, index: &[usize]) -> i64 {
+        self.base + self.strides.iter().zip(index).map(|(s, &i)| s * i as i64).sum::<i64>()
+    }
+    fn is_constant(&self) -> bool {
+        self.strides.iter().all(|&s| s == 0)
+    }
+}
+
+/// Holds where `0 <= line < len`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    pub line: Line,
+    pub len: i64,
+}
+
+/// A checked access.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub arg: usize,
+    pub dtype: DType,
+    pub line: Line,
+    pub limits: Vec<Limit>,
+    /// Whether the element is `base + position`.
+    pub linear: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Load(Place),
+    Acc,
+    Scalar(usize),
+    Const(u32),
+    Index(Line),
+    Within(Vec<Limit>),
+    Random { key: [usize; 3], stream: u32, sample: Line, element: Line },
+    Unary(Unary, usize),
+    Binary(Binary, usize, usize),
+    Select(usize, usize, usize),
+    Cast(usize, DType),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Op {
+    pub kind: Kind,
+    /// Compute type of the result.
+    pub dtype: DType,
+    /// Compute type of the first operand, or of the result where there is none.
+    pub from: DType,
+    /// Number of the register's buffer.
+    pub slot: usize,
+    /// The store that may take the result as it is computed.
+    pub direct: Option<usize>,
+    /// Whether a load must be copied, because its memory changes before its value is used for the last time.
+    pub copy: bool,
+    /// Whether the result is the same everywhere.
+    pub constant: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    pub rank: usize,
+    pub axes: [usize; MAX_RANK],
+    /// Length of the innermost axis.
+    pub inner: usize,
+    /// Whether tiles span rows.
+    pub spanning: bool,
+    /// Elements of a tile; whole rows where tiles span them.
+    pub tile: usize,
+    /// Words from register to register.
+    pub pitch: usize,
+    pub ops: Vec<Op>,
+    pub stores: Vec<(usize, Place)>,
+}
+
+impl Program {
+    /// Checks and prepares a block that runs over `shape`, for the kernel of this label.
+    pub(super) fn new(block: &Block, shape: &[usize], args: &[ArgInfo], label: &str) -> Result<Program> {
+        let wrong = |what: String| Error::argument(format!("kernel \"{label}\": {what}"));
+        if block.insts.len() > MAX_INSTS || block.dtypes.len() != block.insts.len() {
+            return Err(wrong(format!("{} instructions, at most {MAX_INSTS} fit", block.insts.len())));
+        }
+        let axes = Axes::coalesce(block, shape).map_err(wrong)?;
+        let place = |access: &Access, guarded: bool| {
+            let info = args
+                .get(access.arg as usize)
+                .ok_or_else(|| wrong(format!("argument {} of {} does not exist", access.arg, args.len())))?;
+            let fits = super::bounds::check(access, shape, info.elements)
+                .map_err(|e| wrong(format!("argument {}: {e}", access.arg)))?;
+            if !guarded && !access.guards.is_empty() {
+                return Err(wrong("a store has guards".into()));
+            }
+            let mut limits = axes.limits(&access.guards, shape).map_err(wrong)?;
+            let line = axes.line(&access.index).map_err(wrong)?;
+            if !fits {
+                // The guards may well keep it inside, in a way too subtle to see; its own bounds as one more guard are safe.
+                limits.push(Limit { line, len: info.elements as i64 });
+            }
+            let linear = limits.is_empty() && axes.is_linear(&line);
+            Ok(Place { arg: access.arg as usize, dtype: info.dtype, line, limits, linear })
+        };
+        let mut ops: Vec<Op> = Vec::with_capacity(block.insts.len());
+        for (at, (inst, &dtype)) in block.insts.iter().zip(&block.dtypes).enumerate() {
+            if Block::operands(inst).iter().any(|&r| r as usize >= at) {
+                return Err(wrong(format!("instruction {at} uses a later result")));
+            }
+            check_types(inst, dtype, &block.dtypes).map_err(|e| wrong(format!("instruction {at}: {e}")))?;
+            let reg = |r: Reg| r as usize;
+            let kind = match inst {
+                Inst::Load(access) => Kind::Load(place(access, true)?),
+                Inst::Acc => Kind::Acc,
+                Inst::Scalar { slot } => Kind::Scalar(*slot as usize),
+                Inst::Const { word } => Kind::Const(*word),
+                Inst::Index(affine) => Kind::Index(axes.line(affine).map_err(wrong)?),
+                Inst::Within(guards) => Kind::Within(axes.limits(guards, shape).map_err(wrong)?),
+                Inst::Random { key, stream, sample, element } => Kind::Random {
+                    key: key.map(reg),
+                    stream: *stream,
+                    sample: axes.line(sample).map_err(wrong)?,
+                    element: axes.line(element).map_err(wrong)?,
+                },
+                Inst::Unary(op, a) => Kind::Unary(*op, reg(*a)),
+                Inst::Binary(op, a, b) => Kind::Binary(*op, reg(*a), reg(*b)),
+                Inst::Select(c, a, b) => Kind::Select(reg(*c), reg(*a), reg(*b)),
+                Inst::Cast { from, to } => Kind::Cast(reg(*from), *to),
+            };
+            if let Kind::Load(place) = &kind
+                && place.dtype.compute() != dtype
+            {
+                return Err(wrong(format!("instruction {at} loads {} as {dtype}", place.dtype)));
+            }
+            let constant = match &kind {
+                Kind::Load(place) => place.line.is_constant() && place.limits.is_empty(),
+                Kind::Index(line) => line.is_constant(),
+                Kind::Scalar(_) | Kind::Const(_) => true,
+                Kind::Within(limits) => limits.is_empty(),
+                Kind::Acc | Kind::Random { .. } => false,
+                _ => Block::operands(inst).iter().all(|&r| ops[r as usize].constant),
+            };
+            let from = Block::operands(inst).first().map_or(dtype, |&r| block.dtypes[r as usize]);
+            ops.push(Op { kind, dtype, from, slot: 0, direct: None, copy: false, constant });
+        }
+        let mut stores = Vec::with_capacity(block.stores.len());
+        for store in &block.stores {
+            let place = place(&store.access, false)?;
+            match block.dtypes.get(store.reg as usize) {
+                Some(&dtype) if dtype == place.dtype.compute() => stores.push((store.reg as usize, place)),
+                Some(dtype) => return Err(wrong(format!("stores {dtype} as {}", place.dtype))),
+                None => return Err(wrong("stores a register that does not exist".into())),
+            }
+        }
+        let slots = place_registers(block, &mut ops);
+        let inner = axes.lens[axes.rank - 1];
+        let spanning = inner < LONG_ROW && axes.rank > 1;
+        let pitch = TILE.min(REGISTER_BYTES / (4 * slots.max(1)) / 16 * 16);
+        let tile = if spanning { pitch / inner * inner } else { pitch };
+        settle_aliases(args, &mut ops, &stores, axes.rank, spanning);
+        Ok(Program { rank: axes.rank, axes: axes.lens, inner, spanning, tile, pitch, ops, stores })
+    }
+    /// Whether all the block does is to write the core's result, as it is, to consecutive elements of one argument: number
+    /// of the argument and its first element.
+    pub(super) fn plain_store(&self) -> Option<(usize, i64)> {
+        match (self.ops.as_slice(), self.stores.as_slice()) {
+            ([Op { kind: Kind::Acc, .. }], [(0, place)]) if place.linear && storage::is_word(place.dtype) => {
+                Some((place.arg, place.line.base))
+            }
+            _ => None,
+        }
+    }
+    /// Coalesced index of a position.
+    pub(super) fn index(&self, position: usize) -> [usize; MAX_RANK] {
+        let mut index = [0; MAX_RANK];
+        let mut rest = position;
+        for axis in (0..self.rank).rev() {
+            index[axis] = rest % self.axes[axis];
+            rest /= self.axes[axis];
+        }
+        index
+    }
+    /// The number of scalar words it reads.
+    pub(super) fn scalars(&self) -> usize {
+        let slots = self.ops.iter().map(|op| if let Kind::Scalar(slot) = op.kind { slot + 1 } else { 0 });
+        slots.max().unwrap_or(0)
+    }
+    /// Compute type of the core's result, if the block uses it.
+    pub(super) fn acc(&self) -> Option<DType> {
+        self.ops.iter().find(|op| matches!(op.kind, Kind::Acc)).map(|op| op.dtype)
+    }
+}
+
+fn check_types(inst: &Inst, dtype: DType, dtypes: &[DType]) -> Result<(), String> {
+    let of = |r: Reg| dtypes[r as usize];
+    let fits = dtype == dtype.compute()
+        && match inst {
+            Inst::Load(_) | Inst::Acc | Inst::Scalar { .. } | Inst::Const { .. } => true,
+            Inst::Index(_) => dtype != DType::Bool,
+            Inst::Within(_) => dtype == DType::Bool,
+            Inst::Random { key, .. } => dtype == DType::U32 && key.iter().all(|&r| of(r) == DType::U32),
+            Inst::Unary(op, a) => {
+                let result = if *op == Unary::IsFinite { DType::Bool } else { of(*a) };
+                op.accepts(of(*a)) && dtype == result
+            }
+            Inst::Binary(op, a, b) => {
+                let result = if op.is_comparison() { DType::Bool } else { of(*a) };
+                op.accepts(of(*a)) && of(*a) == of(*b) && dtype == result
+            }
+            Inst::Select(c, a, b) => of(*c) == DType::Bool && of(*a) == dtype && of(*b) == dtype,
+            Inst::Cast { to, .. } => to.compute() == dtype,
+        };
+    let operands: Vec<&str> = Block::operands(inst).iter().map(|&r| of(r).name()).collect();
+    if fits { Ok(()) } else { Err(format!("{inst:?} cannot make {dtype} of {operands:?}")) }
+}
+
+/// Gives every result a buffer, so that few are in use at once; returns their number.
+fn place_registers(block: &Block, ops: &mut [Op]) -> usize {
+    let mut last_use = vec![0; ops.len()];
+    for (at, inst) in block.insts.iter().enumerate() {
+        for r in Block::operands(inst) {
+            last_use[r as usize] = at;
+        }
+    }
+    for store in &block.stores {
+        last_use[store.reg as usize] = usize::MAX;
+    }
+    // The last one is the value of a `load` hole.
+    if let Some(last) = last_use.last_mut() {
+        *last = usize::MAX;
+    }
+    let mut free = Vec::new();
+    let mut count = 0;
+    for at in 0..ops.len() {
+        // Taken before those of the operands are given back: a result never overwrites what it is computed from.
+        ops[at].slot = free.pop().unwrap_or_else(|| {
+            count += 1;
+            count - 1
+        });
+        let mut operands = Block::operands(&block.insts[at]);
+        operands.sort_unstable();
+        operands.dedup();
+        free.extend(operands.iter().map(|&r| r as usize).filter(|&r| last_use[r] == at).map(|r| ops[r].slot));
+        if last_use[at] <= at {
+            free.push(ops[at].slot);
+        }
+    }
+    count
+}
+
+/// Decides which results are computed in the memory they are stored to, and which loads must be copied first.
+fn settle_aliases(args: &[ArgInfo], ops: &mut [Op], stores: &[(usize, Place)], rank: usize, spanning: bool) {
+    let memory = |place: &Place| args[place.arg].same_as;
+    for (number, (reg, place)) in stores.iter().enumerate() {
+        let loaded = ops.iter().any(|op| matches!(&op.kind, Kind::Load(from) if memory(from) == memory(place)));
+        let dense = if spanning { place.linear } else { place.line.strides[rank - 1] == 1 };
+        let op = &mut ops[*reg];
+        let computed = !matches!(op.kind, Kind::Load(_) | Kind::Acc) && !op.constant;
+        if !loaded && dense && computed && storage::is_word(place.dtype) && op.direct.is_none() {
+            op.direct = Some(number);
+        }
+    }
+    // What is stored as it was loaded must not change when an earlier store writes its memory.
+    for (reg, _) in stores {
+        if let Kind::Load(from) = &ops[*reg].kind {
+            ops[*reg].copy = stores.iter().any(|(_, to)| args[from.arg].same_as == memory(to));
+        }
+    }
+}
+
+/// The axes of a space, with neighbours merged where every affine function of the block allows it.
+struct Axes {
+    lens: [usize; MAX_RANK],
+    rank: usize,
+    /// For each merged axis, the innermost original one.
+    from: [usize; MAX_RANK],
+    original: usize,
+}
+
+impl Axes {
+    fn coalesce(block: &Block, shape: &[usize]) -> Result<Axes, String> {
+        let mut lines: Vec<&Affine> = Vec::new();
+        for inst in &block.insts {
+            match inst {
+                Inst::Index(line) => lines.push(line),
+                Inst::Within(guards) => lines.extend(guards.iter().map(|g| &g.index)),
+                Inst::Random { sample, element, .. } => lines.extend([sample, element]),
+                _ => {}
+            }
+        }
+        for access in block.accesses() {
+            lines.push(&access.index);
+            lines.extend(access.guards.iter().map(|g| &g.index));
+        }
+        if let Some(line) = lines.iter().find(|line| line.strides.len() != shape.len()) {
+            return Err(format!("an index with {} strides in a space of {} axes", line.strides.len(), shape.len()));
+        }
+        let mut merged: Vec<(usize, usize)> = Vec::new();
+        for (axis, &len) in shape.iter().enumerate().filter(|(_, len)| **len != 1) {
+            match merged.last_mut() {
+                Some((from, total))
+                    if lines.iter().all(|line| line.strides[*from] == line.strides[axis] * len as i64) =>
+                {
+                    *from = axis;
+                    *total *= len;
+                }
+                _ => merged.push((axis, len)),
+            }
+        }
+        if merged.len() > MAX_RANK {
+            return Err(format!("{} axes that cannot be merged, at most {MAX_RANK} fit", merged.len()));
+        }
+        let mut axes = Axes { lens: [1; MAX_RANK], rank: merged.len().max(1), from: [usize::MAX; MAX_RANK], original: shape.len() };
+        for (i, (from, len)) in merged.into_iter().enumerate() {
+            axes.lens[i] = len;
+            axes.from[i] = from;
+        }
+        Ok(axes)
+    }
+    fn line(&self, affine: &Affine) -> Result<Line, String> {
+        if affine.strides.len() != self.original {
+            return Err(format!("an index with {} strides in a space of {} axes", affine.strides.len(), self.original));
+        }
+        let strides = self.from.map(|from| affine.strides.get(from).copied().unwrap_or(0));
+        Ok(Line { base: affine.offset, strides })
+    }
+    fn limits(&self, guards: &[Guard], shape: &[usize]) -> Result<Vec<Limit>, String> {
+        let needed = guards.iter().filter(|guard| !guard.always(shape));
+        needed.map(|guard| Ok(Limit { line: self.line(&guard.index)?, len: guard.len })).collect()
+    }
+    fn is_linear(&self, line: &Line) -> bool {
+        let mut expected = 1;
+        for axis in (0..self.rank).rev() {
+            if self.lens[axis] != 1 && line.strides[axis] != expected {
+                return false;
+            }
+            expected *= self.lens[axis] as i64;
+        }
+        true
+    }
+}
+
+/// What a program runs on.
+#[derive(Clone, Copy)]
+pub(super) struct Frame<'a> {
+    /// Windows that begin at the arguments' first elements.
+    pub args: &'a [Mem<'a>],
+    /// The host's words.
+    pub scalars: &'a [u32],
+    /// Registers of this thread.
+    pub registers: Mem<'a>,
+}
