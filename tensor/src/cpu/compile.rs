@@ -1,6 +1,6 @@
 //! Plans made ready: every kernel checked and prepared, every argument resolved as far as loops allow.
 
-use super::{Crew, Env, map::MapKernel, memory::Mem, program::ArgInfo, reduce::ReduceKernel};
+use super::{Crew, Env, map::MapKernel, matmul::MatMulKernel, memory::Mem, program::ArgInfo, reduce::ReduceKernel};
 use crate::{
     error::{Error, Result},
     executor::Bound,
@@ -39,6 +39,7 @@ enum Ready {
     Nothing,
     Map(MapKernel),
     Reduce(ReduceKernel),
+    MatMul(Box<MatMulKernel>),
 }
 
 impl Ready {
@@ -49,6 +50,7 @@ impl Ready {
         Ok(match &kernel.core {
             Core::Map => Ready::Map(MapKernel::new(kernel, args)?),
             Core::Reduce { .. } => Ready::Reduce(ReduceKernel::new(kernel, args)?),
+            Core::MatMul { .. } => Ready::MatMul(Box::new(MatMulKernel::new(kernel, args)?)),
             _ => return Err(Error::device("not yet")),
         })
     }
@@ -57,6 +59,7 @@ impl Ready {
             Ready::Nothing => {}
             Ready::Map(kernel) => kernel.run(env),
             Ready::Reduce(kernel) => kernel.run(env),
+            Ready::MatMul(kernel) => kernel.run(env),
         }
     }
 }
@@ -66,10 +69,10 @@ pub(super) fn scratch(kernel: &Kernel, threads: usize) -> u64 {
     if kernel.numel() == 0 {
         return 0;
     }
-    let _ = threads;
     match &kernel.core {
         Core::Map => 0,
         Core::Reduce { .. } => ReduceKernel::scratch(kernel),
+        Core::MatMul { .. } => MatMulKernel::scratch(kernel, threads),
         _ => 0,
     }
 }

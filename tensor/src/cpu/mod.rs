@@ -24,8 +24,11 @@
 mod bounds;
 mod compile;
 mod element;
+mod gemm;
 mod map;
+mod matmul;
 mod memory;
+mod micro;
 mod program;
 mod reduce;
 mod simd;
