@@ -1,10 +1,13 @@
 //! Plans made ready: every kernel checked and prepared, every argument resolved as far as loops allow.
 
-use super::{Crew, Env, map::MapKernel, matmul::MatMulKernel, memory::Mem, program::ArgInfo, reduce::ReduceKernel};
+use super::{
+    Crew, Env, conv::ConvKernel, gather::GatherKernel, map::MapKernel, matmul::MatMulKernel, memory::Mem, pooling::PoolKernel,
+    program::ArgInfo, reduce::ReduceKernel,
+};
 use crate::{
     error::{Error, Result},
     executor::Bound,
-    plan::{Arg, Core, Kernel, Plan, Row, Source, Step, Use},
+    plan::{Arg, Core, Kernel, Plan, Row, Source, Step, Use, expr::Inst},
 };
 
 /// Most arguments of a kernel.
@@ -40,6 +43,9 @@ enum Ready {
     Map(MapKernel),
     Reduce(ReduceKernel),
     MatMul(Box<MatMulKernel>),
+    Conv(Box<ConvKernel>),
+    Pool(Box<PoolKernel>),
+    Gather(Box<GatherKernel>),
 }
 
 impl Ready {
@@ -51,7 +57,9 @@ impl Ready {
             Core::Map => Ready::Map(MapKernel::new(kernel, args)?),
             Core::Reduce { .. } => Ready::Reduce(ReduceKernel::new(kernel, args)?),
             Core::MatMul { .. } => Ready::MatMul(Box::new(MatMulKernel::new(kernel, args)?)),
-            _ => return Err(Error::device("not yet")),
+            Core::Conv2d { .. } => Ready::Conv(Box::new(ConvKernel::new(kernel, args)?)),
+            Core::Pool2d { .. } => Ready::Pool(Box::new(PoolKernel::new(kernel, args)?)),
+            Core::Gather { .. } | Core::ScatterAdd { .. } => Ready::Gather(Box::new(GatherKernel::new(kernel, args)?)),
         })
     }
     fn run(&self, env: &Env<'_>) {
@@ -60,6 +68,9 @@ impl Ready {
             Ready::Map(kernel) => kernel.run(env),
             Ready::Reduce(kernel) => kernel.run(env),
             Ready::MatMul(kernel) => kernel.run(env),
+            Ready::Conv(kernel) => kernel.run(env),
+            Ready::Pool(kernel) => kernel.run(env),
+            Ready::Gather(kernel) => kernel.run(env),
         }
     }
 }
@@ -73,7 +84,9 @@ pub(super) fn scratch(kernel: &Kernel, threads: usize) -> u64 {
         Core::Map => 0,
         Core::Reduce { .. } => ReduceKernel::scratch(kernel),
         Core::MatMul { .. } => MatMulKernel::scratch(kernel, threads),
-        _ => 0,
+        Core::Conv2d { .. } => ConvKernel::scratch(kernel, threads),
+        Core::Pool2d { .. } => PoolKernel::scratch(kernel, threads),
+        Core::Gather { .. } | Core::ScatterAdd { .. } => GatherKernel::scratch(kernel, threads),
     }
 }
 
@@ -227,6 +240,17 @@ impl Compiler<'_> {
         let written = |arg: u16| kernel.args.get(arg as usize).is_some_and(|spec| spec.usage != Use::Read);
         if let Some(store) = kernel.block.stores.iter().find(|store| !written(store.access.arg)) {
             return Err(wrong(format!("argument {} is written but declared as read only", store.access.arg)));
+        }
+        let load = match &kernel.core {
+            Core::Reduce { load, .. } => load.insts.as_slice(),
+            _ => &[],
+        };
+        let given = self.plan.scalars.len();
+        if let Some(slot) = kernel.block.insts.iter().chain(load).find_map(|inst| match inst {
+            Inst::Scalar { slot } if *slot as usize >= given => Some(slot),
+            _ => None,
+        }) {
+            return Err(wrong(format!("reads scalar {slot} of {given}")));
         }
         let ready = Ready::new(kernel, &infos)?;
         Ok(Node::Kernel { kernel: ready, args: windows })

@@ -23,12 +23,15 @@
 
 mod bounds;
 mod compile;
+mod conv;
 mod element;
+mod gather;
 mod gemm;
 mod map;
 mod matmul;
 mod memory;
 mod micro;
+mod pooling;
 mod program;
 mod reduce;
 mod simd;
