@@ -76,7 +76,7 @@ fn no_layers() -> Error {
 }
 
 /// The output of a layer from two recordings.
-fn described(a: &Link<'_>, b: &Link<'_>) -> Result<Output> {
+fn described(a: &Link, b: &Link) -> Result<Output> {
     let (one, two) = (a.output.shape()?, b.output.shape()?);
     let fixed = |why: String| Err(Error::shape(why).at(a.output.origin()).inside(a.name.clone()));
     if one.rank() != two.rank() {

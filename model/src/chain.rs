@@ -67,9 +67,8 @@ pub(crate) struct Chain {
 }
 
 /// What a layer of the chain gives.
-pub(crate) struct Link<'a> {
+pub(crate) struct Link {
     pub name: String,
-    pub layer: &'a dyn DynLayer,
     pub output: Tensor,
 }
 
@@ -83,14 +82,14 @@ impl Chain {
         names::of_layers(&self.layers)
     }
     /// Records every layer. An error names the layer, and the line that added it where the layer is not the user's own.
-    pub fn record(&self, x: Tensor, cx: &Cx) -> Result<Vec<Link<'_>>> {
-        let mut links: Vec<Link<'_>> = Vec::with_capacity(self.layers.len());
+    pub fn record(&self, x: Tensor, cx: &Cx) -> Result<Vec<Link>> {
+        let mut links: Vec<Link> = Vec::with_capacity(self.layers.len());
         let mut x = x;
         for ((layer, name), origin) in self.layers.iter().zip(self.names()?).zip(&self.origins) {
             let outputs = graph::scope(&name, || cx.call_dyn(&name, &**layer, vec![x]))
                 .map_err(|error| located(error, &**layer, *origin))?;
             x = one(outputs, &name)?;
-            links.push(Link { name, layer: &**layer, output: x.clone() });
+            links.push(Link { name, output: x.clone() });
         }
         Ok(links)
     }

@@ -55,6 +55,14 @@ impl Model {
         let device = Device::try_default()?;
         Ok(self.device.get_or_init(|| device).clone())
     }
+    /// Makes it run on this device from now on. Weights move there with the next step.
+    pub fn set_device(&mut self, device: &Device) {
+        self.device = OnceLock::from(device.clone());
+        self.programs.clear();
+        if let Some(compiled) = &mut self.compiled {
+            (compiled.train, compiled.test) = (None, None);
+        }
+    }
     /// Where text for people goes.
     pub(crate) fn console(&self) -> Console {
         self.console.clone().unwrap_or_else(Console::stdout)
