@@ -26,6 +26,7 @@ mod rules;
 mod scan;
 mod wrt;
 
+pub use addax_tensor::{Array, DType, Error, Result, Tensor, Variable};
 pub use body::substitute;
 pub use grad::{grad, grad_or_zeros, grad_with, value_and_grad};
 pub use gradcheck::gradcheck;

@@ -20,6 +20,7 @@ mod options;
 mod refused;
 mod source;
 
+pub use serde_json;
 pub use model_dir::ModelDir;
 pub use options::ReadOptions;
 pub use weights::Weights;

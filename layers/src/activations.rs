@@ -184,17 +184,16 @@ impl Activation {
             Activation::ReluWith { negative_slope, max_value, threshold } => {
                 relu_with(x, *negative_slope, *max_value, *threshold)
             }
-            Activation::Relu6 => relu_with(x, 0.0, Some(6.0), 0.0),
-            Activation::LeakyRelu(slope) => x.greater(0.0).select(x, x * *slope),
+            Activation::Relu6 => relu6(x),
+            Activation::LeakyRelu(slope) => x.greater_equal(0.0).select(x, x * *slope),
             Activation::Elu(alpha) => elu(x, *alpha),
             Activation::Selu => elu(x, SELU_ALPHA) * SELU_SCALE,
-            // Where x is above 0 the exponential would overflow, and its gradient spoil the other branch.
-            Activation::Celu(alpha) => x.greater(0.0).select(x, (x.minimum(0.0) * (1.0 / alpha)).expm1() * *alpha),
+            Activation::Celu(alpha) => x.greater(0.0).select(x, (not_above_zero(x) * (1.0 / alpha)).expm1() * *alpha),
             Activation::Gelu { approximate } => x.gelu(*approximate),
             Activation::Sigmoid => x.sigmoid(),
             Activation::HardSigmoid => hard_sigmoid(x),
             Activation::HardSilu => x * hard_sigmoid(x),
-            Activation::HardTanh => x.clip(-1.0, 1.0),
+            Activation::HardTanh => x.greater(1.0).select(1.0, x.less(-1.0).select(-1.0, x)),
             Activation::HardShrink(threshold) => x.abs().greater(*threshold).select(x, 0.0),
             Activation::SoftShrink(threshold) => {
                 let towards_zero = x.less(-threshold).select(x + *threshold, 0.0);
@@ -257,11 +256,22 @@ fn relu_with(x: &Tensor, negative_slope: f64, max_value: Option<f64>, threshold:
 }
 
 fn elu(x: &Tensor, alpha: f64) -> Tensor {
-    x.greater(0.0).select(x, x.minimum(0.0).expm1() * alpha)
+    x.greater(0.0).select(x, not_above_zero(x).expm1() * alpha)
+}
+
+/// `x`, or 0 where it is above: there an exponential could overflow, and its gradient spoil the branch that is taken. Not a
+/// minimum, which would halve the gradient at 0.
+fn not_above_zero(x: &Tensor) -> Tensor {
+    x.greater(0.0).select(0.0, x)
+}
+
+/// Flat at 0 and at 6 too, unlike a relu with a maximum, which shares the gradient there.
+fn relu6(x: &Tensor) -> Tensor {
+    x.less(6.0).select(x.relu(), 6.0)
 }
 
 fn hard_sigmoid(x: &Tensor) -> Tensor {
-    relu_with(&(x + 3.0), 0.0, Some(6.0), 0.0) * (1.0 / 6.0)
+    relu6(&(x + 3.0)) * (1.0 / 6.0)
 }
 
 fn softmax(x: &Tensor, axes: &AxisList) -> Tensor {

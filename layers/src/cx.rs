@@ -269,6 +269,10 @@ impl Cx {
             variable.shape()?;
             Ok(variable.named(&path))
         })?;
+        if variable.name().is_empty() {
+            // Made outside of any model, as by `adapt`: the place is known only now.
+            let _ = variable.clone().named(&path);
+        }
         if *variable.shape()? != shape {
             return Err(Error::shape(format!(
                 "weight \"{path}\" was made for shape {}, this input needs {shape}",

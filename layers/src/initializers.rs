@@ -404,3 +404,96 @@ impl Field for Initializer {
         Initializer::Zeros
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Registry;
+
+    fn fixture() -> Json {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/keras/initializers.json");
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+    fn read(json: &Json) -> Initializer {
+        let registry = Registry::empty();
+        let mut initializer = Initializer::blank();
+        initializer.read(json, &mut Reader::new(&registry)).unwrap();
+        let mut again = Initializer::blank();
+        again.read(&initializer.write().unwrap(), &mut Reader::new(&registry)).unwrap();
+        assert_eq!(again, initializer, "written and read");
+        initializer
+    }
+    fn shape(json: &Json) -> Shape {
+        json["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect()
+    }
+    fn values(json: &Json) -> Vec<f64> {
+        json["data"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    }
+    fn close(a: f64, b: &Json) -> bool {
+        (a - b.as_f64().unwrap()).abs() <= 1e-12 * a.abs()
+    }
+
+    #[test]
+    fn fans_are_those_of_keras() {
+        for case in fixture()["fans"].as_array().unwrap() {
+            let (fan_in, fan_out) = compute_fans(&shape(case));
+            assert!(close(fan_in, &case["fan_in"]) && close(fan_out, &case["fan_out"]), "{case}");
+        }
+    }
+
+    #[test]
+    fn laws_are_those_of_keras() {
+        let mut count = 0;
+        for case in fixture()["laws"].as_array().unwrap() {
+            for at in case["at"].as_array().unwrap() {
+                let fits = match (read(case).law(&shape(at)).unwrap(), at["distribution"].as_str().unwrap()) {
+                    (Law::Uniform { minval, maxval }, "uniform") => {
+                        close(minval, &at["minval"]) && close(maxval, &at["maxval"])
+                    }
+                    (Law::Normal { mean, stddev }, "normal")
+                    | (Law::TruncatedNormal { mean, stddev }, "truncated_normal") => {
+                        close(mean, &at["mean"]) && close(stddev, &at["stddev"])
+                    }
+                    _ => false,
+                };
+                assert!(fits, "{} at {at}", case["class_name"]);
+                count += 1;
+            }
+        }
+        assert!(count > 50);
+    }
+
+    #[test]
+    fn values_without_chance_are_those_of_keras() {
+        for case in fixture()["fixed"].as_array().unwrap() {
+            let got = read(case).values(&shape(&case["value"]), 0).unwrap().to_vec::<f64>().unwrap();
+            let wanted: Vec<f64> = values(&case["value"]).iter().map(|v| f64::from(*v as f32)).collect();
+            assert_eq!(got, wanted, "{case}");
+        }
+    }
+
+    #[test]
+    fn orthogonal_matrices_are_those_of_keras() {
+        for case in fixture()["orthogonal"].as_array().unwrap() {
+            let shape = shape(case);
+            let (cols, outer) = shape.split_last().unwrap();
+            let gain = case["config"]["gain"].as_f64().unwrap_or(1.0);
+            let got = orthogonal(&values(&case["normal"]), outer.iter().product(), *cols);
+            for (g, w) in got.iter().zip(values(&case["value"])) {
+                assert!((g * gain - w).abs() < 1e-5, "{shape}: {g} {w}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_keras() {
+        for (name, class) in fixture()["names"].as_object().unwrap() {
+            // Keras refuses "constant" alone only because its value then has no name; here it is 0.
+            let known = !matches!(Initializer::from(name.as_str()), Initializer::Unknown(_));
+            assert!(known || class.is_null(), "{name}");
+            if let Some(class) = class.as_str() {
+                assert_eq!(Initializer::from(class), Initializer::from(name.as_str()));
+            }
+        }
+    }
+}

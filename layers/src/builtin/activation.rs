@@ -12,7 +12,7 @@ use addax_tensor::{Result, Tensor};
 /// let y = Cx::inference().call(&Activation::new("relu"), Tensor::from_vec([-1.0f32, 2.0], [2]))?;
 /// assert_eq!(y.to_vec::<f32>()?, vec![0.0, 2.0]);
 /// let slip = Cx::inference().call(&Activation::new("rleu"), Tensor::ones([2])).unwrap_err();
-/// assert_eq!(slip.to_string(), "layer \"activation\": unknown activation \"rleu\"; did you mean \"relu\" or \"elu\" or \"relu6\"?");
+/// assert_eq!(slip.to_string(), "layer \"activation\": unknown activation \"rleu\"; did you mean \"elu\" or \"glu\" or \"relu\"?");
 /// # Ok::<(), addax_tensor::Error>(())
 /// ```
 #[derive(Fields)]

@@ -1,7 +1,7 @@
 //! Normalization of each sample: LayerNormalization, RMSNormalization, UnitNormalization, GroupNormalization.
 
 use super::{base_methods, setters};
-use crate::{AxisList, Base, Constraint, Cx, Fields, Initializer, Layer, Regularizer, Weight};
+use crate::{AxisList, Base, Constraint, Cx, Fields, Initializer, Layer, Never, Regularizer, Weight};
 use addax_tensor::{Axes, DType, Error, Result, Shape, Tensor};
 
 /// The shape of `shape` along `axes`, and with 1 for the others.
@@ -26,6 +26,7 @@ pub struct LayerNormalization {
     gamma_regularizer: Option<Regularizer>,
     beta_constraint: Option<Constraint>,
     gamma_constraint: Option<Constraint>,
+    rms_scaling: Never,
     gamma: Weight,
     beta: Weight,
 }
@@ -51,6 +52,7 @@ impl LayerNormalization {
             gamma_regularizer: None,
             beta_constraint: None,
             gamma_constraint: None,
+            rms_scaling: Never,
             gamma: Weight::new(),
             beta: Weight::new(),
         }

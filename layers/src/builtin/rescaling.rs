@@ -9,9 +9,9 @@ use addax_tensor::{Result, Tensor};
 /// ```
 /// use addax_layers::{Cx, Rescaling};
 /// use addax_tensor::Tensor;
-/// let bytes = Tensor::from_vec([0u8, 51, 255], [1, 3]);
+/// let bytes = Tensor::from_vec([0u8, 255], [1, 2]);
 /// let y = Cx::inference().call(&Rescaling::new(1.0 / 255.0), bytes)?;
-/// assert_eq!(y.to_vec::<f32>()?, vec![0.0, 0.2, 1.0]);
+/// assert_eq!(y.to_vec::<f32>()?, vec![0.0, 1.0]);
 /// # Ok::<(), addax_tensor::Error>(())
 /// ```
 #[derive(Fields)]

@@ -1,10 +1,13 @@
 //! Plans made ready: every kernel checked and prepared, every argument resolved as far as loops allow.
 
-use super::{Crew, Env, map::MapKernel, memory::Mem, program::ArgInfo, reduce::ReduceKernel};
+use super::{
+    Crew, Env, conv::ConvKernel, gather::GatherKernel, map::MapKernel, matmul::MatMulKernel, memory::Mem, pooling::PoolKernel,
+    program::ArgInfo, reduce::ReduceKernel,
+};
 use crate::{
     error::{Error, Result},
     executor::Bound,
-    plan::{Arg, Core, Kernel, Plan, Row, Source, Step, Use},
+    plan::{Arg, Core, Kernel, Plan, Row, Source, Step, Use, expr::Inst},
 };
 
 /// Most arguments of a kernel.
@@ -39,7 +42,10 @@ enum Ready {
     Nothing,
     Map(MapKernel),
     Reduce(ReduceKernel),
-    Plain(super::plain::PlainKernel),
+    MatMul(Box<MatMulKernel>),
+    Conv(Box<ConvKernel>),
+    Pool(Box<PoolKernel>),
+    Gather(Box<GatherKernel>),
 }
 
 impl Ready {
@@ -50,7 +56,10 @@ impl Ready {
         Ok(match &kernel.core {
             Core::Map => Ready::Map(MapKernel::new(kernel, args)?),
             Core::Reduce { .. } => Ready::Reduce(ReduceKernel::new(kernel, args)?),
-            _ => Ready::Plain(super::plain::PlainKernel::new(kernel, args)?),
+            Core::MatMul { .. } => Ready::MatMul(Box::new(MatMulKernel::new(kernel, args)?)),
+            Core::Conv2d { .. } => Ready::Conv(Box::new(ConvKernel::new(kernel, args)?)),
+            Core::Pool2d { .. } => Ready::Pool(Box::new(PoolKernel::new(kernel, args)?)),
+            Core::Gather { .. } | Core::ScatterAdd { .. } => Ready::Gather(Box::new(GatherKernel::new(kernel, args)?)),
         })
     }
     fn run(&self, env: &Env<'_>) {
@@ -58,7 +67,10 @@ impl Ready {
             Ready::Nothing => {}
             Ready::Map(kernel) => kernel.run(env),
             Ready::Reduce(kernel) => kernel.run(env),
-            Ready::Plain(kernel) => kernel.run(env),
+            Ready::MatMul(kernel) => kernel.run(env),
+            Ready::Conv(kernel) => kernel.run(env),
+            Ready::Pool(kernel) => kernel.run(env),
+            Ready::Gather(kernel) => kernel.run(env),
         }
     }
 }
@@ -68,11 +80,13 @@ pub(super) fn scratch(kernel: &Kernel, threads: usize) -> u64 {
     if kernel.numel() == 0 {
         return 0;
     }
-    let _ = threads;
     match &kernel.core {
         Core::Map => 0,
         Core::Reduce { .. } => ReduceKernel::scratch(kernel),
-        _ => super::plain::PlainKernel::scratch(kernel),
+        Core::MatMul { .. } => MatMulKernel::scratch(kernel, threads),
+        Core::Conv2d { .. } => ConvKernel::scratch(kernel, threads),
+        Core::Pool2d { .. } => PoolKernel::scratch(kernel, threads),
+        Core::Gather { .. } | Core::ScatterAdd { .. } => GatherKernel::scratch(kernel, threads),
     }
 }
 
@@ -80,8 +94,12 @@ impl Code {
     /// Checks and prepares a plan.
     pub(super) fn new(plan: &Plan, threads: usize) -> Result<Code> {
         let scratch = plan.buffers.iter().position(|b| b.source == Source::Scratch);
-        let mut compiler =
-            Compiler { plan, threads, scratch: scratch.map_or(0, |n| plan.buffers[n].bytes), trips: Vec::new() };
+        let mut compiler = Compiler {
+            plan,
+            threads,
+            scratch: scratch.map_or(0, |n| plan.buffers[n].bytes),
+            trips: Vec::new(),
+        };
         let mut steps = compiler.steps(&plan.compute)?;
         steps.extend(compiler.steps(&plan.commit)?);
         Ok(Code {
@@ -105,10 +123,7 @@ impl Code {
         for (bound, &bytes) in buffers.iter().zip(&self.buffers) {
             super::part(&bound.buffer, bound.offset, bytes)?;
             if !bound.offset.is_multiple_of(4) {
-                return Err(Error::device(format!(
-                    "a buffer begins at byte {}, which is no multiple of 4",
-                    bound.offset
-                )));
+                return Err(Error::device(format!("a buffer begins at byte {}, which is no multiple of 4", bound.offset)));
             }
         }
         let run = Run { code: self, crew, buffers, scalars };
@@ -209,8 +224,7 @@ impl Compiler<'_> {
         for (number, (arg, spec)) in args.iter().zip(&kernel.args).enumerate() {
             let size = spec.dtype.size() as u64;
             let bytes = self.plan.buffers.get(arg.buffer).map(|b| b.bytes);
-            let bytes =
-                bytes.ok_or_else(|| wrong(format!("argument {number}: buffer {} does not exist", arg.buffer)))?;
+            let bytes = bytes.ok_or_else(|| wrong(format!("argument {number}: buffer {} does not exist", arg.buffer)))?;
             let first = self.last_row(arg).and_then(|rows| rows.checked_add(arg.offset)).filter(|&f| f <= bytes / size);
             let Some(first) = first else {
                 return Err(wrong(format!("argument {number} begins outside of its buffer of {bytes} bytes")));
@@ -226,6 +240,17 @@ impl Compiler<'_> {
         let written = |arg: u16| kernel.args.get(arg as usize).is_some_and(|spec| spec.usage != Use::Read);
         if let Some(store) = kernel.block.stores.iter().find(|store| !written(store.access.arg)) {
             return Err(wrong(format!("argument {} is written but declared as read only", store.access.arg)));
+        }
+        let load = match &kernel.core {
+            Core::Reduce { load, .. } => load.insts.as_slice(),
+            _ => &[],
+        };
+        let given = self.plan.scalars.len();
+        if let Some(slot) = kernel.block.insts.iter().chain(load).find_map(|inst| match inst {
+            Inst::Scalar { slot } if *slot as usize >= given => Some(slot),
+            _ => None,
+        }) {
+            return Err(wrong(format!("reads scalar {slot} of {given}")));
         }
         let ready = Ready::new(kernel, &infos)?;
         Ok(Node::Kernel { kernel: ready, args: windows })

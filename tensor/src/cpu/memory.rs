@@ -147,6 +147,10 @@ impl<'a> Mem<'a> {
             }
         }
     }
+    /// Its first element, for kernels that check every access themselves.
+    pub(super) fn pointer<T>(self) -> *mut T {
+        self.first.cast()
+    }
     /// Whether two windows begin at the same byte.
     pub(super) fn same_start(self, other: Mem<'_>) -> bool {
         self.first == other.first

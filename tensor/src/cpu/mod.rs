@@ -23,10 +23,15 @@
 
 mod bounds;
 mod compile;
+mod conv;
 mod element;
+mod gather;
+mod gemm;
 mod map;
+mod matmul;
 mod memory;
-mod plain;
+mod micro;
+mod pooling;
 mod program;
 mod reduce;
 mod simd;
@@ -108,9 +113,9 @@ fn memory(buffer: &Buffer) -> Result<&Memory> {
 }
 
 fn part(buffer: &Buffer, at: u64, len: u64) -> Result<Mem<'_>> {
-    memory(buffer)?
-        .window(at, len)
-        .ok_or_else(|| Error::device(format!("{} from byte {at} on do not lie in the buffer", bytes_for_people(len))))
+    memory(buffer)?.window(at, len).ok_or_else(|| {
+        Error::device(format!("{} from byte {at} on do not lie in the buffer", bytes_for_people(len)))
+    })
 }
 
 impl Executor for CpuExecutor {

@@ -222,11 +222,6 @@ impl Program {
         }
         index
     }
-    /// The number of scalar words it reads.
-    pub(super) fn scalars(&self) -> usize {
-        let slots = self.ops.iter().map(|op| if let Kind::Scalar(slot) = op.kind { slot + 1 } else { 0 });
-        slots.max().unwrap_or(0)
-    }
     /// Compute type of the core's result, if the block uses it.
     pub(super) fn acc(&self) -> Option<DType> {
         self.ops.iter().find(|op| matches!(op.kind, Kind::Acc)).map(|op| op.dtype)
@@ -352,12 +347,7 @@ impl Axes {
         if merged.len() > MAX_RANK {
             return Err(format!("{} axes that cannot be merged, at most {MAX_RANK} fit", merged.len()));
         }
-        let mut axes = Axes {
-            lens: [1; MAX_RANK],
-            rank: merged.len().max(1),
-            from: [usize::MAX; MAX_RANK],
-            original: shape.len(),
-        };
+        let mut axes = Axes { lens: [1; MAX_RANK], rank: merged.len().max(1), from: [usize::MAX; MAX_RANK], original: shape.len() };
         for (i, (from, len)) in merged.into_iter().enumerate() {
             axes.lens[i] = len;
             axes.from[i] = from;

@@ -73,11 +73,11 @@ mod native {
     const INSIDE_MASK: u64 = 0x1_fffe;
     const JOB: u64 = 0x2_0000;
 
-    type Work = dyn Fn(usize, usize) + Sync;
+    type Work<'a> = dyn Fn(usize, usize) + Sync + 'a;
 
     struct Shared {
         state: AtomicU64,
-        work: UnsafeCell<Option<*const Work>>,
+        work: UnsafeCell<Option<*const Work<'static>>>,
         pieces: AtomicUsize,
         next: AtomicUsize,
         failed: AtomicBool,
@@ -143,15 +143,10 @@ mod native {
         pub(super) fn take_failure(&self) -> bool {
             self.shared.failed.swap(false, Ordering::Relaxed)
         }
-        pub(super) fn run(&self, pieces: usize, work: &(dyn Fn(usize, usize) + Sync)) {
+        pub(super) fn run(&self, pieces: usize, work: &Work<'_>) {
             let shared = &*self.shared;
             // SAFETY: only the lifetime is forgotten; `Close` ends all use before `work` does.
-            let erased = unsafe {
-                std::mem::transmute::<
-                    *const (dyn Fn(usize, usize) + Sync),
-                    *const (dyn Fn(usize, usize) + Sync + 'static),
-                >(work)
-            };
+            let erased = unsafe { std::mem::transmute::<*const Work<'_>, *const Work<'static>>(work) };
             // SAFETY: the last job is closed and nobody is inside.
             unsafe { *shared.work.get() = Some(erased) };
             shared.pieces.store(pieces, Ordering::Relaxed);
@@ -181,7 +176,7 @@ mod native {
     }
 
     /// Takes pieces until none is left.
-    fn take(shared: &Shared, worker: usize, work: &(dyn Fn(usize, usize) + Sync)) {
+    fn take(shared: &Shared, worker: usize, work: &Work<'_>) {
         let pieces = shared.pieces.load(Ordering::Relaxed);
         loop {
             let piece = shared.next.fetch_add(1, Ordering::Relaxed);

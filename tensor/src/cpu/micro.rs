@@ -1,0 +1,335 @@
+//! Micro-kernels of products: a few rows times one or two vectors of columns, held in registers over the whole contracted
+//! length. One of the few modules with `unsafe`.
+//!
+//! Row `i` of the left operand is read at `rows[i] + segment + step·k`, one word at a time, so matrices of any strides,
+//! transposed ones and the overlapping windows of a convolution need no copy. The right operand is read as whole vectors:
+//! it is packed into panels, or has rows of consecutive elements.
+//!
+//! Safety argument: [`product`] checks every element that a kernel will touch against the windows before it calls one, and
+//! kernels of an instruction set are only chosen after [`isa`] found it.
+
+use super::{
+    memory::Mem,
+    simd::{Isa, isa},
+};
+
+/// Most rows of a tile on any machine.
+pub(super) const MAX_ROWS: usize = 12;
+
+/// The shape of a tile on this machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TileShape {
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub cols: usize,
+    /// Elements of a vector.
+    pub lanes: usize,
+}
+
+/// The tile that fills the registers of this machine.
+pub(super) fn tile_shape() -> TileShape {
+    match isa() {
+        Isa::Avx512 => TileShape { rows: 12, cols: 32, lanes: 16 },
+        Isa::Avx2 => TileShape { rows: 6, cols: 16, lanes: 8 },
+        Isa::Base => TileShape { rows: 4, cols: 8, lanes: 4 },
+    }
+}
+
+/// Where the contracted index runs: parts of equal length that begin at these elements.
+#[derive(Clone, Debug)]
+pub(super) struct Segments {
+    starts: Vec<i64>,
+    len: usize,
+    step: i64,
+    low: i64,
+    high: i64,
+}
+
+impl Segments {
+    /// `len` elements, `step` apart, from each of `starts` on.
+    pub(super) fn new(starts: Vec<i64>, len: usize, step: i64) -> Segments {
+        let reach = step * (len as i64 - 1);
+        let low = starts.iter().min().copied().unwrap_or(0) + reach.min(0);
+        let high = starts.iter().max().copied().unwrap_or(0) + reach.max(0);
+        Segments { starts, len, step, low, high }
+    }
+    /// Length of the contracted axis.
+    pub(super) fn count(&self) -> usize {
+        self.starts.len() * self.len
+    }
+}
+
+/// One run of consecutive or strided elements: a segment that needs no memory of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Contracted<'a> {
+    /// `len` elements, `step` apart.
+    Plain { len: usize, step: i64 },
+    /// Several such runs.
+    Segments(&'a Segments),
+}
+
+/// One tile: `outs[i][j] (+)= Σ_k rows[i][k] · right[k][j]` for `j < cols`.
+pub(super) struct Product<'a> {
+    /// Memory of the left operand.
+    pub left: Mem<'a>,
+    /// First element of each row.
+    pub rows: &'a [i64],
+    /// How a row is read.
+    pub contracted: Contracted<'a>,
+    /// The right operand from the tile's first column on.
+    pub right: Mem<'a>,
+    /// Elements from row to row of the right operand.
+    pub right_step: usize,
+    /// Memory of the result.
+    pub to: Mem<'a>,
+    /// First element of each row of the result.
+    pub outs: &'a [i64],
+    /// Number of columns, at most [`TileShape::cols`].
+    pub cols: usize,
+    /// Whether the result is added to what is there.
+    pub add: bool,
+}
+
+/// What a kernel is called with.
+struct Call {
+    rows: [*const f32; MAX_ROWS],
+    outs: [*mut f32; MAX_ROWS],
+    starts: *const i64,
+    segments: usize,
+    len: usize,
+    step: isize,
+    right: *const f32,
+    right_step: usize,
+    /// Columns of the last vector.
+    tail: usize,
+    add: bool,
+}
+
+type Kernel = unsafe fn(&Call);
+
+/// Computes one tile. Does nothing if it would leave its windows, which compiled kernels never meet.
+#[inline]
+pub(super) fn product(p: &Product<'_>) {
+    let lanes = tile_shape().lanes;
+    let zero = [0_i64];
+    let (starts, len, step, low, high): (&[i64], _, _, _, _) = match p.contracted {
+        Contracted::Plain { len, step } => {
+            let reach = step * (len as i64 - 1);
+            (&zero, len, step, reach.min(0), reach.max(0))
+        }
+        Contracted::Segments(s) => (&s.starts, s.len, s.step, s.low, s.high),
+    };
+    let vectors = p.cols.div_ceil(lanes);
+    let (left, to) = (p.left.count::<f32>() as i64, p.to.count::<f32>() as i64);
+    let inside = |first: i64, low: i64, high: i64, len: i64| first + low >= 0 && first + high < len;
+    let rows = p.rows.len();
+    let total = starts.len() * len;
+    let right = total.saturating_sub(1) * p.right_step + vectors * lanes;
+    let fits = (1..=tile_shape().rows).contains(&rows)
+        && p.outs.len() == rows
+        && (1..=2).contains(&vectors)
+        && (total == 0 || right <= p.right.count::<f32>())
+        && (total == 0 || p.rows.iter().all(|&row| inside(row, low, high, left)))
+        && p.outs.iter().all(|&out| inside(out, 0, p.cols as i64 - 1, to));
+    debug_assert!(fits, "a tile leaves its windows");
+    if !fits {
+        return;
+    }
+    let mut call = Call {
+        rows: [std::ptr::null(); MAX_ROWS],
+        outs: [std::ptr::null_mut(); MAX_ROWS],
+        starts: starts.as_ptr(),
+        segments: if total == 0 { 0 } else { starts.len() },
+        len,
+        step: step as isize,
+        right: p.right.pointer(),
+        right_step: p.right_step,
+        tail: p.cols - (vectors - 1) * lanes,
+        add: p.add,
+    };
+    for i in 0..rows {
+        // SAFETY: checked above.
+        unsafe {
+            call.rows[i] = p.left.pointer::<f32>().offset(p.rows[i] as isize);
+            call.outs[i] = p.to.pointer::<f32>().offset(p.outs[i] as isize);
+        }
+    }
+    let kernel = kernels()[rows - 1][vectors - 1];
+    // SAFETY: every element is inside its window (above); the kernel is for this machine's instructions.
+    unsafe { kernel(&call) }
+}
+
+/// A vector of floats.
+trait Vector: Copy {
+    const LANES: usize;
+    unsafe fn splat(x: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    /// `a · b + self`.
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// Writes the first `count` elements, or adds them to what is there.
+    unsafe fn store(self, to: *mut f32, count: usize, add: bool);
+}
+
+/// What every target can do; the compiler makes vectors of it where there are any.
+#[derive(Clone, Copy)]
+struct Four([f32; 4]);
+
+impl Vector for Four {
+    const LANES: usize = 4;
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        Four([x; 4])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's.
+        Four(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        Four(std::array::from_fn(|i| a.0[i] * b.0[i] + self.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, count: usize, add: bool) {
+        for (i, &x) in self.0.iter().enumerate().take(count) {
+            // SAFETY: the caller's.
+            unsafe { *to.add(i) = if add { *to.add(i) + x } else { x } };
+        }
+    }
+}
+
+/// The kernel: `R` rows and `N` vectors of columns.
+#[inline(always)]
+unsafe fn tile<V: Vector, const R: usize, const N: usize>(call: &Call) {
+    // SAFETY: the caller's, for every access below.
+    unsafe {
+        let mut sums = [[V::splat(0.0); N]; R];
+        let rows: [*const f32; R] = std::array::from_fn(|i| call.rows[i]);
+        let mut right = call.right;
+        for segment in 0..call.segments {
+            let mut at = *call.starts.add(segment) as isize;
+            for _ in 0..call.len {
+                let mut columns = [V::splat(0.0); N];
+                for j in 0..N {
+                    columns[j] = V::load(right.add(j * V::LANES));
+                }
+                for i in 0..R {
+                    let a = V::splat(*rows[i].offset(at));
+                    for j in 0..N {
+                        sums[i][j] = sums[i][j].add_product(a, columns[j]);
+                    }
+                }
+                // The last step leaves the panel by less than a row: only an address, never read.
+                right = right.wrapping_add(call.right_step);
+                at += call.step;
+            }
+        }
+        for i in 0..R {
+            for j in 0..N {
+                let count = if j + 1 == N { call.tail } else { V::LANES };
+                sums[i][j].store(call.outs[i].add(j * V::LANES), count, call.add);
+            }
+        }
+    }
+}
+
+type Table = [[Kernel; 2]; MAX_ROWS];
+
+macro_rules! table {
+    ($kernel:ident; $($r:literal)*) => { [$([$kernel::<$r, 1> as Kernel, $kernel::<$r, 2> as Kernel]),*] };
+}
+
+unsafe fn base<const R: usize, const N: usize>(call: &Call) {
+    // SAFETY: the caller's.
+    unsafe { tile::<Four, R, N>(call) }
+}
+
+fn kernels() -> &'static Table {
+    // Rows past a machine's tile are never asked for.
+    static BASE: Table = table!(base; 1 2 3 4 4 4 4 4 4 4 4 4);
+    match isa() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => &x86::AVX512,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => &x86::AVX2,
+        _ => &BASE,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Call, Kernel, Table, Vector, tile};
+    use std::arch::x86_64::*;
+
+    pub(super) static AVX512: Table = table!(avx512; 1 2 3 4 5 6 7 8 9 10 11 12);
+    pub(super) static AVX2: Table = table!(avx2; 1 2 3 4 5 6 6 6 6 6 6 6);
+
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+    unsafe fn avx512<const R: usize, const N: usize>(call: &Call) {
+        // SAFETY: the caller's.
+        unsafe { tile::<__m512, R, N>(call) }
+    }
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2<const R: usize, const N: usize>(call: &Call) {
+        // SAFETY: the caller's.
+        unsafe { tile::<__m256, R, N>(call) }
+    }
+
+    impl Vector for __m512 {
+        const LANES: usize = 16;
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self {
+            // SAFETY: the caller has these instructions.
+            unsafe { _mm512_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the caller's.
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            // SAFETY: the caller has these instructions.
+            unsafe { _mm512_fmadd_ps(a, b, self) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32, count: usize, add: bool) {
+            let mask = (0xffff_u32 >> (16 - count.min(16))) as u16;
+            // SAFETY: the caller's; masked elements are not touched.
+            unsafe {
+                let sum = if add { _mm512_add_ps(self, _mm512_maskz_loadu_ps(mask, to)) } else { self };
+                _mm512_mask_storeu_ps(to, mask, sum);
+            }
+        }
+    }
+
+    impl Vector for __m256 {
+        const LANES: usize = 8;
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self {
+            // SAFETY: the caller has these instructions.
+            unsafe { _mm256_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the caller's.
+            unsafe { _mm256_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            // SAFETY: the caller has these instructions.
+            unsafe { _mm256_fmadd_ps(a, b, self) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32, count: usize, add: bool) {
+            // SAFETY: the caller's; masked elements are not touched.
+            unsafe {
+                let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+                let mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), lanes);
+                let sum = if add { _mm256_add_ps(self, _mm256_maskload_ps(to, mask)) } else { self };
+                _mm256_maskstore_ps(to, mask, sum);
+            }
+        }
+    }
+}
