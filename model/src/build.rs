@@ -1,7 +1,7 @@
 //! Building: weights are made, and output shapes are found by recording the model with two batch sizes.
 
 use crate::{
-    chain::{Input, Link},
+    chain::{Input, Link, with_path},
     model::Model,
 };
 use addax_layers::Cx;
@@ -61,10 +61,12 @@ impl Model {
         };
         let first = record(BATCH)?;
         let second = record(OTHER_BATCH).map_err(|error| {
-            let error = Error::new(error.kind().clone()).caused_by(error);
-            Error::shape(format!(
-                "works for {BATCH} samples but not for {OTHER_BATCH}, so the number of samples is written into it: {error}"
-            ))
+            let what = Error::new(error.kind().clone());
+            let told = Error::shape(format!(
+                "works for {BATCH} samples but not for {OTHER_BATCH}, so the number of samples is written into it: {what}"
+            ));
+            let told = error.origin().map_or(told.clone(), |line| told.at(line));
+            with_path(told, &error).caused_by(error)
         })?;
         let outputs = first.iter().zip(&second).map(|(a, b)| described(a, b)).collect::<Result<_>>()?;
         Ok(Built { outputs })
@@ -78,7 +80,10 @@ fn no_layers() -> Error {
 /// The output of a layer from two recordings.
 fn described(a: &Link, b: &Link) -> Result<Output> {
     let (one, two) = (a.output.shape()?, b.output.shape()?);
-    let fixed = |why: String| Err(Error::shape(why).at(a.output.origin()).inside(a.name.clone()));
+    let fixed = |why: String| {
+        let error = Error::shape(why).inside(a.name.clone());
+        Err(a.added.map_or(error.clone(), |line| error.at(line)))
+    };
     if one.rank() != two.rank() {
         return fixed(format!(
             "its output has {} axes for {BATCH} samples and {} for {OTHER_BATCH}",

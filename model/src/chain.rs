@@ -70,6 +70,8 @@ pub(crate) struct Chain {
 pub(crate) struct Link {
     pub name: String,
     pub output: Tensor,
+    /// The line that added it.
+    pub added: Option<Origin>,
 }
 
 impl Chain {
@@ -89,7 +91,7 @@ impl Chain {
             let outputs = graph::scope(&name, || cx.call_dyn(&name, &**layer, vec![x]))
                 .map_err(|error| located(error, &**layer, *origin))?;
             x = one(outputs, &name)?;
-            links.push(Link { name, output: x.clone() });
+            links.push(Link { name, output: x.clone(), added: *origin });
         }
         Ok(links)
     }
@@ -103,12 +105,22 @@ impl Chain {
         let layers = layers.ok_or_else(|| reader.error("\"layers\" is missing or no list"))?;
         reader.at("layers", |reader| {
             for (i, json) in layers.iter().enumerate() {
-                if json.get("class_name").and_then(Json::as_str) == Some("InputLayer") {
+                if is_input(json) {
                     let config = json.get("config").unwrap_or(&Json::Null);
                     chain.input = OnceLock::from(reader.at(i.to_string(), |reader| Input::from_json(config, reader))?);
-                } else {
-                    chain.push(reader.at(i.to_string(), |reader| layer_from_config(json, reader))?.into(), None);
+                    continue;
                 }
+                // A layer that stands in the list twice is one layer.
+                let name = json.pointer("/config/name");
+                let twin =
+                    layers.iter().take(i).position(|earlier| name.is_some() && earlier.pointer("/config/name") == name);
+                let place = |at: usize| layers.iter().take(at).filter(|l| !is_input(l)).count();
+                let shared = twin.filter(|at| layers.get(*at) == Some(json)).and_then(|at| chain.layers.get(place(at)));
+                let layer = match shared.cloned() {
+                    Some(shared) => shared,
+                    None => reader.at(i.to_string(), |reader| layer_from_config(json, reader))?.into(),
+                };
+                chain.push(layer, None);
             }
             Ok(())
         })?;
@@ -143,6 +155,10 @@ impl Chain {
     }
 }
 
+fn is_input(json: &Json) -> bool {
+    json.get("class_name").and_then(Json::as_str) == Some("InputLayer")
+}
+
 /// Adds `Sequential` to what can be read from files.
 pub(crate) fn register(registry: &mut Registry) {
     registry.insert("Sequential", |config, reader| Ok(Box::new(Chain::from_json(config, reader)?)));
@@ -161,8 +177,12 @@ fn located(error: Error, layer: &dyn DynLayer, added: Option<&'static Location<'
     if layer.package().is_some() || error.origin().is_none() {
         return error.at(added);
     }
-    let fresh = Error::new(error.kind().clone()).at(added);
-    error.path().iter().rev().fold(fresh, |error, name| error.inside(name.clone()))
+    with_path(Error::new(error.kind().clone()).at(added), &error)
+}
+
+/// An error inside the layers that another one names.
+pub(crate) fn with_path(error: Error, other: &Error) -> Error {
+    other.path().iter().rev().fold(error, |error, name| error.inside(name.clone()))
 }
 
 impl Fields for Chain {

@@ -27,7 +27,7 @@ pub(crate) fn samples(input: &Input, x: &Array) -> Result<()> {
         ""
     };
     Err(Error::shape(format!(
-        "the model takes samples of shape {}, the data has samples of shape {got} (all of it: {}){hint}",
+        "the model takes samples of shape {}, the data has samples of shape {got} (batches of shape {}){hint}",
         input.shape,
         x.shape()
     ))

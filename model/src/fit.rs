@@ -74,6 +74,9 @@ impl Model {
         start::tell(self, &program, first.rows(), fit.seed, &voice);
         loader.give_back(first);
 
+        if let Some((train, rest)) = &parts {
+            self.hint_sorted(train, rest, &voice);
+        }
         self.note_validation(held_out.and_then(|rows| mark(rows.source)));
         let mut callbacks = CallbackList::for_run(fit.callbacks, fit.verbosity);
         let mut session = Session::new(self, voice);

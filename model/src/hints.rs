@@ -1,7 +1,11 @@
 //! Guard rails: likely mistakes, each said once in plain words. They never change what is computed.
 
-use crate::{check::numbers, model::Model};
+use crate::{
+    check::{Labels, numbers},
+    model::Model,
+};
 use addax_callbacks::{Console, History};
+use addax_data::Dataset;
 use addax_layers::own_weights;
 use addax_tensor::Array;
 use std::{
@@ -138,6 +142,22 @@ impl Model {
         }
     }
 
+    /// Compares the classes of rows that were split off with those that are left.
+    pub(crate) fn hint_sorted(&self, train: &Dataset, held_out: &Dataset, voice: &Voice) {
+        let classes = matches!(self.labels(), Ok(Labels::Classes { .. }));
+        let labels = |data: &Dataset| data.y().and_then(|y| numbers(&y).ok()).unwrap_or_default();
+        if !classes {
+            return;
+        }
+        let known: HashSet<u64> = labels(train).into_iter().map(f64::to_bits).collect();
+        if let Some(new) = labels(held_out).into_iter().find(|label| !known.contains(&label.to_bits())) {
+            let text = format!(
+                "validation_split keeps the last rows, and class {new} is among them alone: the rows seem to be sorted. Shuffle \
+                 them first (`data.shuffled(1)`), or split with `stratified_split`"
+            );
+            self.hints.say(voice, "sorted", &text);
+        }
+    }
     /// Remembers which rows chose the epoch.
     pub(crate) fn note_validation(&mut self, mark: Option<u64>) {
         self.hints.validated = mark;

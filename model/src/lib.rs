@@ -90,3 +90,8 @@ pub mod prelude {
     pub use addax_optim::{self as optimizers, Adam, AdamW, Optimizer, RMSprop, SGD};
     pub use addax_tensor::{Array, DType, Device, Tensor, Variable};
 }
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -82,7 +82,7 @@ impl Model {
         match (&compiled.loss, inputs.get(1).filter(|_| signature.y.is_some())) {
             (Some(loss), Some(y)) => {
                 let value = loss.weighted(y, &prediction, weight, None);
-                let shape = value.shape().map_err(|e| e.inside(format!("loss {}", loss.name())))?;
+                let shape = value.shape().map_err(|e| of_loss(loss.name(), &e))?;
                 if shape.rank() != 0 {
                     return Err(Error::shape(format!(
                         "loss \"{}\" gives shape {shape}; training needs one number, so it cannot have the reduction \"{}\"",
@@ -131,6 +131,11 @@ impl Model {
         }
         Ok(updates)
     }
+}
+
+/// A mistake in labels or predictions: the line that matters is the one that gave the data.
+fn of_loss(name: &str, error: &Error) -> Error {
+    Error::shape(format!("loss \"{name}\": {}", Error::new(error.kind().clone()))).caused_by(error.clone())
 }
 
 /// A gradient for each variable, none for those that the loss does not depend on.

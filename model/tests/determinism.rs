@@ -40,7 +40,8 @@ fn a_seed_given_to_fit_repeats_the_whole_training() {
 fn epochs_in_one_call_or_in_two_are_the_same() {
     let data = blobs(100, 4);
     let model = || {
-        let mut model = Sequential::new().input([4]).add(Dense::new(8)).add(Dropout::new(0.5)).add(Dense::new(3)).seed(1);
+        let mut model =
+            Sequential::new().input([4]).add(Dense::new(8)).add(Dropout::new(0.5)).add(Dense::new(3)).seed(1);
         model.compile(how()).unwrap();
         model
     };
