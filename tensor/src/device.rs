@@ -1,30 +1,70 @@
-//! Devices: an executor, a byte count and a budget.
+//! Devices: an executor, a byte count, a budget, a shared workspace and a cache of plans.
 
 use crate::{
+    cpu::CpuExecutor,
     error::{Error, ErrorKind, OutOfMemory, Result},
     executor::{Caps, Executor},
-    memory::Storage,
+    graph::lock,
+    memory::{self, Storage},
+    plan::cache::PlanCache,
+    workspace::Workspace,
 };
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 /// What computes: a CPU or a GPU. A cheap handle; equal handles mean the same device.
+///
+/// ```
+/// use addax_tensor::{Device, Tensor};
+/// let device = Device::default();
+/// println!("{}", device.name());
+/// let before = device.memory().live;
+/// let x = Tensor::ones([1000]);
+/// assert_eq!(x.sum_all().item::<f32>()?, 1000.0);
+/// assert!(device.memory().peak >= before);
+/// # Ok::<(), addax_tensor::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Device(Arc<Inner>);
 
 struct Inner {
     name: String,
     executor: Box<dyn Executor>,
+    counts: Counts,
+    budget: AtomicU64,
+    pub(crate) workspace: Mutex<Option<Workspace>>,
+    plans: Mutex<PlanCache>,
+}
+
+#[derive(Default)]
+struct Counts {
     live: AtomicU64,
     peak: AtomicU64,
     allocations: AtomicU64,
-    budget: AtomicU64,
+    replaced: AtomicU64,
 }
+
+/// Byte counts of a device. They are the engine's own, so they are exact on every device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryInfo {
+    /// Bytes in use now, the shared workspace included.
+    pub live: u64,
+    /// Most bytes in use at once so far.
+    pub peak: u64,
+    /// Bytes the device may use; `u64::MAX` when there is no limit.
+    pub budget: u64,
+    /// Number of allocations so far: flat in steady training.
+    pub allocations: u64,
+    /// Number of times a variable's storage was replaced because somebody else held it: flat in steady training.
+    pub replaced: u64,
+}
+
+static DEFAULT: OnceLock<Mutex<Option<Device>>> = OnceLock::new();
 
 impl Device {
     /// A device of one's own around an executor, without a limit.
@@ -32,12 +72,57 @@ impl Device {
         Device(Arc::new(Inner {
             name: executor.name(),
             executor,
-            live: AtomicU64::new(0),
-            peak: AtomicU64::new(0),
-            allocations: AtomicU64::new(0),
+            counts: Counts::default(),
             budget: AtomicU64::new(u64::MAX),
+            workspace: Mutex::new(None),
+            plans: Mutex::new(PlanCache::default()),
         }))
     }
+    /// A new CPU device with its own count, budget and worker threads (their number from `ADDAX_NUM_THREADS`, else the
+    /// machine's), and the default budget.
+    pub fn cpu() -> Result<Device> {
+        let device = Device::from_executor(Box::new(CpuExecutor::new()?));
+        device.set_memory_limit(Some(memory::default_cpu_budget()?));
+        Ok(device)
+    }
+    /// The device that everything runs on unless told otherwise: a real GPU if there is one, else the CPU.
+    /// Chosen once; [`set_default`](Device::set_default) or `ADDAX_DEVICE=cpu|gpu` decide otherwise.
+    pub fn try_default() -> Result<Device> {
+        let mut chosen = lock(DEFAULT.get_or_init(Mutex::default));
+        if let Some(device) = &*chosen {
+            return Ok(device.clone());
+        }
+        let device = match std::env::var("ADDAX_DEVICE") {
+            Ok(name) => Device::by_name(&name)?,
+            Err(_) => Device::best()?,
+        };
+        *chosen = Some(device.clone());
+        Ok(device)
+    }
+    /// Makes this the device that everything runs on unless told otherwise.
+    pub fn set_default(device: &Device) {
+        *lock(DEFAULT.get_or_init(Mutex::default)) = Some(device.clone());
+    }
+    /// A new device by its name: `cpu`, or `gpu` with the `gpu` feature.
+    pub fn by_name(name: &str) -> Result<Device> {
+        match name {
+            "cpu" => Device::cpu(),
+            #[cfg(feature = "gpu")]
+            "gpu" => Device::gpu(),
+            #[cfg(not(feature = "gpu"))]
+            "gpu" => Err(Error::device("device \"gpu\" needs the cargo feature `gpu`, which this build does not have")),
+            other => Err(Error::unknown_name("device", other, ["cpu", "gpu"])),
+        }
+    }
+    #[cfg(feature = "gpu")]
+    fn best() -> Result<Device> {
+        crate::gpu::real_gpu().map_or_else(Device::cpu, Ok)
+    }
+    #[cfg(not(feature = "gpu"))]
+    fn best() -> Result<Device> {
+        Device::cpu()
+    }
+
     /// For people.
     pub fn name(&self) -> &str {
         &self.0.name
@@ -46,29 +131,121 @@ impl Device {
     pub fn caps(&self) -> Caps {
         self.0.executor.caps()
     }
+    /// Byte counts.
+    pub fn memory(&self) -> MemoryInfo {
+        let counts = &self.0.counts;
+        MemoryInfo {
+            live: counts.live.load(Ordering::Relaxed),
+            peak: counts.peak.load(Ordering::Relaxed),
+            budget: self.0.budget.load(Ordering::Relaxed),
+            allocations: counts.allocations.load(Ordering::Relaxed),
+            replaced: counts.replaced.load(Ordering::Relaxed),
+        }
+    }
+    /// Limits the bytes the device may use; `None` lifts the limit. What is in use already stays.
+    pub fn set_memory_limit(&self, bytes: Option<u64>) {
+        self.0.budget.store(bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+    /// Forgets the highest count so far, so that the next peak can be measured.
+    pub fn reset_peak(&self) {
+        self.0.counts.peak.store(self.0.counts.live.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+    /// Gives the shared workspace back. The next run takes it again.
+    pub fn trim(&self) {
+        *lock(&self.0.workspace) = None;
+    }
+    /// Plans kept, and how often one was found or had to be made.
+    pub fn plan_cache(&self) -> crate::plan::cache::CacheInfo {
+        lock(&self.0.plans).info()
+    }
+    /// Switches the plan cache off (every step is planned anew) or on.
+    pub fn set_plan_cache(&self, on: bool) {
+        lock(&self.0.plans).set_enabled(on);
+    }
+    /// Switches fusion off (every value lies in memory) or on: for finding out whether a wrong number is fusion's fault.
+    pub fn set_fusion(&self, on: bool) {
+        lock(&self.0.plans).set_fusion(on);
+    }
+
     pub(crate) fn executor(&self) -> &dyn Executor {
         &*self.0.executor
     }
+    pub(crate) fn plans(&self) -> &Mutex<PlanCache> {
+        &self.0.plans
+    }
+    pub(crate) fn workspace(&self) -> &Mutex<Option<Workspace>> {
+        &self.0.workspace
+    }
+    pub(crate) fn count_replaced(&self) {
+        self.0.counts.replaced.fetch_add(1, Ordering::Relaxed);
+    }
     /// Takes counted, zeroed memory, or refuses.
     pub(crate) fn alloc(&self, bytes: u64) -> Result<Storage> {
+        let counts = &self.0.counts;
         let budget = self.0.budget.load(Ordering::Relaxed);
-        let live = self.0.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let refuse = |needed| {
-            self.0.live.fetch_sub(bytes, Ordering::Relaxed);
-            ErrorKind::OutOfMemory(OutOfMemory { device: self.0.name.clone(), needed, budget, ..Default::default() })
-        };
+        let live = counts.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if live > budget {
-            return Err(Error::new(refuse(live)));
+            counts.live.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(self.out_of_memory(live, Vec::new()));
         }
         let buffer = self.0.executor.alloc(bytes).inspect_err(|_| {
-            self.0.live.fetch_sub(bytes, Ordering::Relaxed);
+            counts.live.fetch_sub(bytes, Ordering::Relaxed);
         })?;
-        self.0.peak.fetch_max(live, Ordering::Relaxed);
-        self.0.allocations.fetch_add(1, Ordering::Relaxed);
+        counts.peak.fetch_max(live, Ordering::Relaxed);
+        counts.allocations.fetch_add(1, Ordering::Relaxed);
         Ok(Storage::new(self.clone(), buffer, bytes))
     }
+    pub(crate) fn out_of_memory(&self, needed: u64, largest: Vec<(String, u64)>) -> Error {
+        let budget = self.0.budget.load(Ordering::Relaxed);
+        let device = self.0.name.clone();
+        Error::new(ErrorKind::OutOfMemory(OutOfMemory { device, needed, budget, largest, batch_that_fits: None }))
+    }
     pub(crate) fn give_back(&self, bytes: u64) {
-        self.0.live.fetch_sub(bytes, Ordering::Relaxed);
+        self.0.counts.live.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Default for Device {
+    /// See [`try_default`](Device::try_default). If even that fails, a device that refuses everything with the reason.
+    fn default() -> Device {
+        Device::try_default().unwrap_or_else(|error| Device::from_executor(Box::new(Refusing(error))))
+    }
+}
+
+/// Stands in for a device that does not exist: every use returns why.
+struct Refusing(Error);
+
+impl Executor for Refusing {
+    fn name(&self) -> String {
+        "none".into()
+    }
+    fn caps(&self) -> Caps {
+        Caps { max_args: 8, max_insts: 64, max_binding: u64::MAX, arena: true, alignment: 64, free_strides: true }
+    }
+    fn scratch(&self, _: &crate::plan::Kernel) -> u64 {
+        0
+    }
+    fn alloc(&self, _: u64) -> Result<crate::executor::Buffer> {
+        Err(self.0.clone())
+    }
+    fn compile<'a>(
+        &'a self,
+        _: &'a crate::plan::Plan,
+    ) -> crate::executor::BoxFuture<'a, Result<crate::executor::Compiled>> {
+        Box::pin(std::future::ready(Err(self.0.clone())))
+    }
+    fn run(&self, _: &crate::executor::Compiled, _: &[crate::executor::Bound], _: &[u32]) -> Result<()> {
+        Err(self.0.clone())
+    }
+    fn write(&self, _: &crate::executor::Buffer, _: u64, _: &[u8]) -> Result<()> {
+        Err(self.0.clone())
+    }
+    fn read<'a>(
+        &'a self,
+        _: &'a crate::executor::Buffer,
+        _: std::ops::Range<u64>,
+    ) -> crate::executor::BoxFuture<'a, Result<Vec<u8>>> {
+        Box::pin(std::future::ready(Err(self.0.clone())))
     }
 }
 

@@ -25,8 +25,7 @@ pub enum DType {
 
 impl DType {
     /// Every data type.
-    pub const ALL: [DType; 7] =
-        [DType::F32, DType::F16, DType::BF16, DType::I32, DType::U32, DType::U8, DType::Bool];
+    pub const ALL: [DType; 7] = [DType::F32, DType::F16, DType::BF16, DType::I32, DType::U32, DType::U8, DType::Bool];
 
     /// Bytes of one element on the host.
     pub const fn size(self) -> usize {
@@ -225,7 +224,7 @@ impl Element for bool {
 }
 
 /// A host number that meets a tensor: it is weak, the tensor's type wins.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Scalar {
     /// A real number.
     Float(f64),
@@ -233,6 +232,28 @@ pub enum Scalar {
     Int(i64),
     /// A truth value.
     Bool(bool),
+}
+
+/// Equal means the same variant and bits, so that scalars can be keys.
+impl PartialEq for Scalar {
+    fn eq(&self, other: &Scalar) -> bool {
+        match (self, other) {
+            (Scalar::Float(a), Scalar::Float(b)) => a.to_bits() == b.to_bits(),
+            (Scalar::Int(a), Scalar::Int(b)) => a == b,
+            (Scalar::Bool(a), Scalar::Bool(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+impl Eq for Scalar {}
+impl std::hash::Hash for Scalar {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        match self {
+            Scalar::Float(v) => (0u8, v.to_bits()).hash(state),
+            Scalar::Int(v) => (1u8, *v as u64).hash(state),
+            Scalar::Bool(v) => (2u8, u64::from(*v)).hash(state),
+        }
+    }
 }
 
 impl Scalar {

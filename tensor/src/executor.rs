@@ -1,6 +1,9 @@
 //! The contract between the engine and what runs its plans. It fits on one screen on purpose.
 
-use crate::{error::Result, plan::{Kernel, Plan}};
+use crate::{
+    error::Result,
+    plan::{Kernel, Plan},
+};
 use std::{any::Any, future::Future, ops::Range, pin::Pin, sync::Arc};
 
 /// A future of an executor. It need not be `Send`: a browser's is not.
@@ -39,7 +42,7 @@ pub struct Bound {
 }
 
 /// Runs plans. The engine counts bytes, leases memory and decides; an executor only allocates, copies and computes.
-pub trait Executor: Send + Sync {
+pub trait Executor: Any + Send + Sync {
     /// For people: `cpu (2 threads)`, `NVIDIA H100 (vulkan)`.
     fn name(&self) -> String;
     /// What it can do.

@@ -6,14 +6,28 @@ pub mod device;
 pub mod dtype;
 pub mod error;
 pub mod executor;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod graph;
 pub mod memory;
+pub mod ops;
 pub mod plan;
+mod platform;
+mod program;
+pub mod reference;
+pub mod run;
 pub mod shape;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod variable;
+mod workspace;
 
 pub use array::Array;
 pub use device::Device;
 pub use dtype::{DType, Element, Scalar};
 pub use error::{Error, ErrorKind, Result};
 pub use graph::Tensor;
+pub use ops::{Operand, random};
+pub use program::Program;
 pub use shape::{Axes, Shape};
+pub use variable::Variable;

@@ -4,6 +4,9 @@ mod node;
 mod op;
 mod walk;
 
-pub use node::{Meta, Node, Origin, Tensor, Value};
-pub use op::{Binary, Body, Conv2d, ConvKind, MatMul, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, SliceAxis, Unary, View};
+pub(crate) use node::lock;
+pub use node::{Meta, Node, Origin, Tensor, Value, scope};
+pub use op::{
+    Binary, Body, Conv2d, ConvKind, MatMul, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, SliceAxis, Unary, View,
+};
 pub use walk::{graph_len, topological};

@@ -9,6 +9,7 @@ use crate::{
     shape::Shape,
 };
 use std::{
+    cell::RefCell,
     fmt,
     panic::Location,
     sync::{
@@ -56,8 +57,9 @@ pub struct Node {
     op: Op,
     metas: Box<[Meta]>,
     inputs: Mutex<Vec<Tensor>>,
-    values: OnceLock<Box<[Value]>>,
+    values: Box<[OnceLock<Value>]>,
     tracked: bool,
+    scope: Option<Arc<str>>,
     origin: Origin,
 }
 
@@ -92,10 +94,6 @@ impl Node {
     pub fn inputs(&self) -> Vec<Tensor> {
         lock(&self.inputs).clone()
     }
-    /// Its values, once computed.
-    pub fn values(&self) -> Option<&[Value]> {
-        self.values.get().map(|v| &**v)
-    }
     /// Whether it depends on a watched leaf.
     pub fn tracked(&self) -> bool {
         self.tracked
@@ -104,9 +102,24 @@ impl Node {
     pub fn origin(&self) -> Origin {
         self.origin
     }
-    /// Gives the node its values; an untracked node then lets its inputs go. The first call wins.
-    pub(crate) fn set_values(&self, values: Vec<Value>) {
-        if self.values.set(values.into_boxed_slice()).is_ok() && !self.tracked {
+    /// Its values, if they are all there is: it is a leaf, or has let its inputs go.
+    pub fn leaf_values(&self) -> Option<Vec<&Value>> {
+        match lock(&self.inputs).is_empty() {
+            true => self.values.iter().map(OnceLock::get).collect(),
+            false => None,
+        }
+    }
+    /// The layer that recorded it, such as `encoder/dense`.
+    pub fn scope(&self) -> Option<&Arc<str>> {
+        self.scope.as_ref()
+    }
+    /// Gives a result its value; an untracked node lets its inputs go once all results have theirs. The first call wins.
+    pub(crate) fn set_value(&self, out: usize, value: Value) {
+        if let Some(cell) = self.values.get(out) {
+            // A second value would be the same numbers: the first stays.
+            let _ = cell.set(value);
+        }
+        if !self.tracked && self.values.iter().all(|v| v.get().is_some()) {
             let inputs = std::mem::take(&mut *lock(&self.inputs));
             drop_iteratively(inputs);
         }
@@ -141,13 +154,13 @@ impl Tensor {
     pub fn record(op: Op, inputs: Vec<Tensor>, metas: Vec<Meta>, origin: Origin) -> Vec<Tensor> {
         let tracked = !matches!(op, Op::StopGradient) && inputs.iter().any(Tensor::is_tracked);
         let count = metas.len();
-        let node = Node::new(op, inputs, metas, OnceLock::new(), tracked, origin);
+        let node = Node::new(op, inputs, metas, tracked, origin);
         (0..count).map(|out| Tensor { node: node.clone(), out: out as u16 }).collect()
     }
     /// Records a node with one result.
     pub fn record_one(op: Op, inputs: Vec<Tensor>, meta: Meta, origin: Origin) -> Tensor {
         let tracked = !matches!(op, Op::StopGradient) && inputs.iter().any(Tensor::is_tracked);
-        Tensor { node: Node::new(op, inputs, vec![meta], OnceLock::new(), tracked, origin), out: 0 }
+        Tensor { node: Node::new(op, inputs, vec![meta], tracked, origin), out: 0 }
     }
     /// A node that holds a mistake.
     pub fn error(error: Error, origin: Origin) -> Tensor {
@@ -156,8 +169,9 @@ impl Tensor {
     }
     /// A node that has its value already. `watched` leaves get gradients.
     pub(crate) fn leaf(value: Value, meta: Meta, watched: bool, origin: Origin) -> Tensor {
-        let values = OnceLock::from(vec![value].into_boxed_slice());
-        Tensor { node: Node::new(Op::Leaf, Vec::new(), vec![meta], values, watched, origin), out: 0 }
+        let node = Node::new(Op::Leaf, Vec::new(), vec![meta], watched, origin);
+        node.set_value(0, value);
+        Tensor { node, out: 0 }
     }
     /// A placeholder of a body or program. Reading it is an error.
     #[track_caller]
@@ -168,7 +182,7 @@ impl Tensor {
     #[track_caller]
     pub fn watched_placeholder(index: usize, dtype: DType, shape: impl Into<Shape>) -> Tensor {
         let metas = vec![Meta::new(dtype, shape)];
-        let node = Node::new(Op::Param(index), Vec::new(), metas, OnceLock::new(), true, Location::caller());
+        let node = Node::new(Op::Param(index), Vec::new(), metas, true, Location::caller());
         Tensor { node, out: 0 }
     }
 
@@ -236,7 +250,7 @@ impl Tensor {
     }
     /// The computed value of this result.
     pub fn value(&self) -> Option<&Value> {
-        self.node.values()?.get(self.output_index())
+        self.node.values.get(self.output_index())?.get()
     }
     /// How many nodes are alive in this process: flat in steady training.
     pub fn live_nodes() -> usize {
@@ -249,24 +263,45 @@ impl Tensor {
 }
 
 impl Node {
-    fn new(
-        op: Op,
-        inputs: Vec<Tensor>,
-        metas: Vec<Meta>,
-        values: OnceLock<Box<[Value]>>,
-        tracked: bool,
-        origin: Origin,
-    ) -> Arc<Node> {
+    fn new(op: Op, inputs: Vec<Tensor>, metas: Vec<Meta>, tracked: bool, origin: Origin) -> Arc<Node> {
         LIVE.fetch_add(1, Ordering::Relaxed);
         Arc::new(Node {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             op,
+            values: metas.iter().map(|_| OnceLock::new()).collect(),
             metas: metas.into_boxed_slice(),
             inputs: Mutex::new(inputs),
-            values,
             tracked,
+            scope: SCOPE.with(|scope| scope.borrow().clone()),
             origin,
         })
+    }
+}
+
+thread_local! {
+    static SCOPE: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` inside a named scope: what it records is labelled with the path of scopes, such as `encoder/dense`.
+pub fn scope<R>(name: &str, f: impl FnOnce() -> R) -> R {
+    let outer = SCOPE.with(|scope| scope.borrow().clone());
+    let path = match &outer {
+        Some(outer) => format!("{outer}/{name}"),
+        None => name.to_string(),
+    };
+    SCOPE.with(|scope| scope.replace(Some(path.into())));
+    let restore = Restore(outer);
+    let result = f();
+    drop(restore);
+    result
+}
+
+/// Puts the outer scope back, also when the recording panics.
+struct Restore(Option<Arc<str>>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        SCOPE.with(|scope| scope.replace(self.0.take()));
     }
 }
 

@@ -240,7 +240,7 @@ impl SliceAxis {
 }
 
 /// Ways to see the same elements under other indices.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum View {
     /// Same elements in row-major order under another shape.
     Reshape(Shape),

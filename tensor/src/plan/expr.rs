@@ -47,7 +47,7 @@ pub enum Inst {
     /// Word `slot` of the scalars given at run time, as the register's type.
     Scalar {
         /// Number of the word.
-        slot: u16,
+        slot: u32,
     },
     /// A fixed word, as the register's type.
     Const {
@@ -133,7 +133,8 @@ impl Affine {
     /// Whether it is the row-major position in a space of this shape (axes of length 1 may have any stride).
     pub fn is_row_major(&self, shape: &[usize]) -> bool {
         let dense = Affine::row_major(shape);
-        self.offset == 0 && shape.iter().zip(self.strides.iter().zip(&dense.strides)).all(|(&n, (a, b))| n == 1 || a == b)
+        self.offset == 0
+            && shape.iter().zip(self.strides.iter().zip(&dense.strides)).all(|(&n, (a, b))| n == 1 || a == b)
     }
 }
 

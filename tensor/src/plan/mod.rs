@@ -1,11 +1,21 @@
 //! From a traced graph to a [`Plan`]: pure, without touching a device.
 
+pub mod axes;
+pub mod cache;
+mod cluster;
+mod coords;
+mod emit;
 pub mod expr;
 mod kernel;
+mod lower;
+mod materialize;
+mod place;
+mod show;
+pub mod trace;
 
 pub use kernel::{ArgSpec, Core, Kernel, MatrixView, Use};
 
-use crate::dtype::DType;
+use crate::{dtype::DType, error::Result, executor::Executor};
 use std::sync::Arc;
 
 /// Where a buffer of a plan comes from.
@@ -96,4 +106,42 @@ pub struct Plan {
     pub slots: Vec<u64>,
     /// Bytes of scratch.
     pub scratch: u64,
+    /// For people: what the temporaries and outputs hold, and their bytes.
+    pub labels: Vec<(String, u64)>,
+}
+
+/// Plans a traced graph for an executor. Pure: nothing is allocated, nothing runs.
+pub fn plan(traced: &trace::Traced, labels: &[String], executor: &dyn Executor, fuse: bool) -> Result<Plan> {
+    let lowered = lower::lower(traced, labels, &executor.caps(), fuse)?;
+    Ok(place::place(lowered, traced.scalars.clone(), executor))
+}
+
+impl Plan {
+    /// Bytes needed beside inputs and state: workspace, scratch and outputs.
+    pub fn transient_bytes(&self) -> u64 {
+        let outputs = self.buffers.iter().filter(|b| matches!(b.source, Source::Output(_))).map(|b| b.bytes);
+        self.workspace + self.scratch + outputs.sum::<u64>()
+    }
+    /// Bytes of inputs and state.
+    pub fn fixed_bytes(&self) -> u64 {
+        let fixed = |s: &Source| matches!(s, Source::Input(_) | Source::State(_));
+        self.buffers.iter().filter(|b| fixed(&b.source)).map(|b| b.bytes).sum()
+    }
+    /// Number of kernels that one run dispatches, loops unrolled.
+    pub fn dispatches(&self) -> usize {
+        fn count(step: &Step) -> usize {
+            match step {
+                Step::Run { .. } => 1,
+                Step::Loop { trips, body } => trips * body.iter().map(count).sum::<usize>(),
+            }
+        }
+        self.compute.iter().chain(&self.commit).map(count).sum()
+    }
+    /// The largest temporaries and outputs, for people: label and bytes.
+    pub fn largest(&self, count: usize) -> Vec<(String, u64)> {
+        let mut list: Vec<(String, u64)> = self.labels.clone();
+        list.sort_by_key(|(label, bytes)| (std::cmp::Reverse(*bytes), label.clone()));
+        list.truncate(count);
+        list
+    }
 }

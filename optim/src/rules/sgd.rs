@@ -1,0 +1,71 @@
+//! Gradient descent, with momentum.
+
+use crate::{
+    config::Fields,
+    engine::Engine,
+    rate::LearningRate,
+    rule::{Moment, Rule, Slot},
+};
+use addax_tensor::Tensor;
+
+/// Gradient descent: `p - rate · g`. With momentum `m = momentum · m - rate · g` and `p + m`; after Nesterov
+/// `p + momentum · m - rate · g`.
+///
+/// ```
+/// use addax_optim::{Optimizer, SGD};
+/// use addax_tensor::Tensor;
+/// let mut opt = SGD::new(0.1).momentum(0.9);
+/// let p = opt.update(&[Tensor::ones([2])], &[Tensor::ones([2])])?;
+/// assert_eq!(p[0].to_vec::<f32>()?, [0.9, 0.9]);
+/// # Ok::<(), addax_tensor::Error>(())
+/// ```
+pub type SGD = Engine<SgdRule>;
+
+/// The formula of [`SGD`].
+#[derive(Clone, Debug)]
+pub struct SgdRule {
+    momentum: f64,
+    nesterov: bool,
+}
+
+impl Default for SgdRule {
+    fn default() -> Self {
+        SgdRule { momentum: 0.0, nesterov: false }
+    }
+}
+
+impl SGD {
+    /// With this learning rate (Keras' default is 0.01) or schedule.
+    pub fn new(rate: impl Into<LearningRate>) -> Self {
+        Engine::with_rule(SgdRule::default(), rate)
+    }
+    /// How much of the last step is added to the next (default 0.0).
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.rule.momentum = momentum;
+        self
+    }
+    /// Looks ahead along the momentum (default false).
+    pub fn nesterov(mut self, nesterov: bool) -> Self {
+        self.rule.nesterov = nesterov;
+        self
+    }
+}
+
+impl Rule for SgdRule {
+    const CLASS: &'static str = "SGD";
+    const RATE: f64 = 0.01;
+
+    fn slots(&self) -> Vec<Vec<Slot>> {
+        if self.momentum == 0.0 { Vec::new() } else { vec![vec![Slot::zeros("momentum")]] }
+    }
+    fn update(&self, now: &Moment, p: &Tensor, g: &Tensor, slots: &[Tensor]) -> (Tensor, Vec<Tensor>) {
+        let step = g * &now.rate;
+        let [m] = slots else { return (p - step, Vec::new()) };
+        let m = m * self.momentum - &step;
+        let new = if self.nesterov { p + &m * self.momentum - step } else { p + &m };
+        (new, vec![m])
+    }
+    fn fields(&mut self) -> Fields<'_> {
+        vec![("momentum", (&mut self.momentum).into()), ("nesterov", (&mut self.nesterov).into())]
+    }
+}

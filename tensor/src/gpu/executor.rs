@@ -1,0 +1,129 @@
+//! The executor contract, on a GPU.
+
+use super::{
+    adapter::{Choice, Gpu},
+    buffer::GpuBuffer,
+    code,
+    program::GpuProgram,
+};
+use crate::{
+    error::{Error, Result},
+    executor::{Bound, BoxFuture, Buffer, Caps, Compiled, Executor},
+    plan::{Kernel, Plan},
+};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Runs plans on a GPU.
+pub struct GpuExecutor(Gpu);
+
+/// What a GPU was asked to do so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GpuStats {
+    /// Kernels dispatched.
+    pub dispatches: u64,
+    /// Command buffers submitted by runs.
+    pub submits: u64,
+    /// Copies to the host, each of which waited.
+    pub readbacks: u64,
+    /// Kernels that ran on the host instead: there are none.
+    pub host_kernels: u64,
+}
+
+/// Running counts.
+#[derive(Default)]
+pub struct Counters {
+    pub dispatches: AtomicU64,
+    pub submits: AtomicU64,
+    pub readbacks: AtomicU64,
+    /// Bytes handed to staging since the last wait.
+    pub staged: AtomicU64,
+}
+
+impl GpuExecutor {
+    /// Opens the best adapter that the choice allows.
+    pub async fn request(choice: Choice) -> Result<GpuExecutor> {
+        Ok(GpuExecutor(Gpu::open(choice).await?))
+    }
+
+    /// What was asked of it so far.
+    pub fn stats(&self) -> GpuStats {
+        let counters = &self.0.counters;
+        GpuStats {
+            dispatches: counters.dispatches.load(Ordering::Relaxed),
+            submits: counters.submits.load(Ordering::Relaxed),
+            readbacks: counters.readbacks.load(Ordering::Relaxed),
+            host_kernels: 0,
+        }
+    }
+
+    /// The same executor with the shaders of a real GPU that `groups` workgroups keep busy, whatever the adapter: for testing
+    /// all of them on a software adapter. Many groups mean small tiles and long sums in parts, few mean large tiles.
+    pub fn with_gpu_shaders(mut self, groups: u64) -> Self {
+        self.0.tuning = code::Tuning { barriers: true, groups };
+        self
+    }
+}
+
+fn buffer(buffer: &Buffer) -> Result<&GpuBuffer> {
+    buffer.downcast_ref::<GpuBuffer>().ok_or_else(|| Error::device("a buffer of another device was given to a GPU"))
+}
+
+impl Executor for GpuExecutor {
+    fn name(&self) -> String {
+        self.0.name.clone()
+    }
+
+    fn caps(&self) -> Caps {
+        let limits = &self.0.limits;
+        // One binding is left for scratch.
+        let bindings = limits.max_storage_buffers_per_shader_stage.saturating_sub(1) as usize;
+        Caps {
+            max_args: bindings.clamp(4, 24),
+            max_insts: 64,
+            max_binding: limits.max_storage_buffer_binding_size,
+            arena: false,
+            alignment: 16,
+            free_strides: true,
+        }
+    }
+
+    fn scratch(&self, kernel: &Kernel) -> u64 {
+        code::scratch(kernel, &self.0.tuning)
+    }
+
+    fn alloc(&self, bytes: u64) -> Result<Buffer> {
+        Ok(Arc::new(self.0.alloc(bytes)?))
+    }
+
+    fn compile<'a>(&'a self, plan: &'a Plan) -> BoxFuture<'a, Result<Compiled>> {
+        Box::pin(async move { Ok(Arc::new(GpuProgram::new(&self.0, plan).await?) as Compiled) })
+    }
+
+    fn run(&self, code: &Compiled, buffers: &[Bound], scalars: &[u32]) -> Result<()> {
+        let program = code
+            .downcast_ref::<GpuProgram>()
+            .ok_or_else(|| Error::device("a plan compiled for another device was given to a GPU"))?;
+        let mut list = Vec::with_capacity(buffers.len());
+        for bound in buffers {
+            if bound.offset != 0 {
+                return Err(Error::device("a GPU's values begin where their buffers begin"));
+            }
+            list.push(buffer(&bound.buffer)?);
+        }
+        program.run(&self.0, &list, scalars)
+    }
+
+    fn write(&self, to: &Buffer, at: u64, bytes: &[u8]) -> Result<()> {
+        self.0.write(buffer(to)?, at, bytes)
+    }
+
+    fn read<'a>(&'a self, from: &'a Buffer, range: Range<u64>) -> BoxFuture<'a, Result<Vec<u8>>> {
+        Box::pin(async move { self.0.read(buffer(from)?, range).await })
+    }
+}

@@ -1,0 +1,473 @@
+//! From a traced graph to scheduled kernels on buffers that are not placed yet.
+
+use super::{
+    Arg, Row, Source, Step,
+    cluster::{Cluster, Clusters, Role, Seed, cluster},
+    emit::{Emitted, Location, Scope, emit},
+    materialize::{Limits, Values, dense_base, materialize},
+    trace::{Id, Loop, Prim, Traced, TracedNode},
+};
+use crate::{
+    error::{Error, Result},
+    executor::Caps,
+};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet},
+    sync::Arc,
+};
+
+/// What a buffer of the lowered graph is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Comes from outside.
+    Fixed(Source),
+    /// Lives inside the plan: to be placed.
+    Temporary,
+}
+
+/// A buffer before placement.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    /// What it is.
+    pub kind: Kind,
+    /// Its length.
+    pub bytes: u64,
+    /// For people: the layer and primitive whose value it holds.
+    pub label: String,
+}
+
+/// Scheduled kernels; arguments name entries of `memory`.
+#[derive(Default)]
+pub struct Lowered {
+    /// All buffers.
+    pub memory: Vec<Memory>,
+    /// Steps that write temporaries and outputs.
+    pub compute: Vec<Step>,
+    /// Steps that write state.
+    pub commit: Vec<Step>,
+}
+
+/// Where results of a (sub)graph go.
+struct Targets {
+    /// `(value, where)`.
+    results: Vec<(Id, Location)>,
+    /// `(state, value)`.
+    updates: Vec<(usize, Id)>,
+}
+
+/// Lowers a traced graph for a device with these caps.
+pub fn lower(traced: &Traced, labels: &[String], caps: &Caps, fuse: bool) -> Result<Lowered> {
+    // A state that one kernel writes while another still reads the old value is copied at the very end instead.
+    let mut delayed = BTreeSet::new();
+    loop {
+        let mut lowering = Lowering { caps, fuse, out: Lowered::default(), states: Vec::new() };
+        match lowering.whole(traced, labels, &delayed)? {
+            None => return Ok(lowering.out),
+            Some(state) if !delayed.insert(state) => {
+                return Err(Error::argument("new states depend on each other in a way that cannot be ordered"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+struct Lowering<'a> {
+    caps: &'a Caps,
+    fuse: bool,
+    out: Lowered,
+    /// The buffer of each state.
+    states: Vec<usize>,
+}
+
+fn whole(buffer: usize) -> Location {
+    Location { buffer, offset: 0, rows: Vec::new() }
+}
+
+impl Lowering<'_> {
+    fn buffer(&mut self, kind: Kind, bytes: u64, label: &str) -> usize {
+        self.out.memory.push(Memory { kind, bytes, label: label.to_string() });
+        self.out.memory.len() - 1
+    }
+
+    /// Lowers everything; returns a state whose write must be delayed, if there is one.
+    fn whole(&mut self, traced: &Traced, labels: &[String], delayed: &BTreeSet<usize>) -> Result<Option<usize>> {
+        let mut sources = HashMap::new();
+        for (id, node) in traced.nodes.iter().enumerate() {
+            let source = match node.prim {
+                Prim::Input(n) => Source::Input(n),
+                Prim::State(n) => Source::State(n),
+                _ => continue,
+            };
+            let buffer = self.buffer(Kind::Fixed(source), node.meta.bytes(), &labels[id]);
+            if let Source::State(_) = source {
+                self.states.push(buffer);
+            }
+            sources.insert(id, whole(buffer));
+        }
+        let mut results = Vec::new();
+        for (n, &id) in traced.outputs.iter().enumerate() {
+            let bytes = traced.nodes[id].meta.bytes();
+            results.push((id, whole(self.buffer(Kind::Fixed(Source::Output(n)), bytes, &labels[id]))));
+        }
+        let mut updates = Vec::new();
+        for &(state, id) in &traced.updates {
+            match delayed.contains(&state) {
+                false => updates.push((state, id)),
+                true => {
+                    let bytes = traced.nodes[id].meta.bytes();
+                    results.push((id, whole(self.buffer(Kind::Temporary, bytes, &labels[id]))));
+                }
+            }
+        }
+        let copies: Vec<(usize, Location)> = traced
+            .updates
+            .iter()
+            .filter(|(state, _)| delayed.contains(state))
+            .zip(&results[traced.outputs.len()..])
+            .map(|((state, _), (_, location))| (*state, location.clone()))
+            .collect();
+        let targets = Targets { results, updates };
+        let conflict = self.graph(&traced.nodes, labels, sources, &targets, 0)?;
+        if conflict.is_some() {
+            return Ok(conflict);
+        }
+        for (state, from) in copies {
+            let meta = &traced.states[state];
+            let step = copy(&from, &whole(self.states[state]), meta.shape.dims(), meta.dtype)?;
+            self.out.commit.extend(step);
+        }
+        Ok(None)
+    }
+
+    /// Lowers one graph (the step, or a loop's body) and appends its steps.
+    fn graph(
+        &mut self,
+        nodes: &[TracedNode],
+        labels: &[String],
+        sources: HashMap<Id, Location>,
+        targets: &Targets,
+        depth: u8,
+    ) -> Result<Option<usize>> {
+        let result_ids: Vec<Id> = targets.results.iter().map(|(id, _)| *id).collect();
+        let update_ids: Vec<Id> = targets.updates.iter().map(|(_, id)| *id).collect();
+        let limits = Limits {
+            insts: (self.caps.max_insts / 2).max(4),
+            leaves: self.caps.max_args.saturating_sub(3).max(2),
+            fuse: self.fuse,
+        };
+        let values = materialize(nodes, &result_ids, &update_ids, limits);
+        // The first result of a value that this graph computes is where it lies; further ones are copies.
+        let mut home: HashMap<Id, Location> = HashMap::new();
+        let mut copies = Vec::new();
+        for (n, (id, location)) in targets.results.iter().enumerate() {
+            let lies_elsewhere = sources.contains_key(id) || home.contains_key(id) || is_final_carry(nodes, *id);
+            match lies_elsewhere {
+                true => copies.push((n, *id)),
+                false => {
+                    home.insert(*id, location.clone());
+                }
+            }
+        }
+        let clusters = cluster(nodes, &values, &copies, &targets.updates, self.caps, self.fuse);
+        if let Some(state) = conflict(nodes, &clusters) {
+            return Ok(Some(state));
+        }
+        let mut g = Graph {
+            nodes,
+            labels,
+            values: &values,
+            clusters: &clusters,
+            locations: sources,
+            home,
+            targets,
+            readers: readers(&clusters),
+            pinned: result_ids.iter().copied().collect(),
+            loops: HashMap::new(),
+            depth,
+        };
+        for c in schedule(&clusters) {
+            self.run(&mut g, c)?;
+        }
+        Ok(None)
+    }
+
+    fn run(&mut self, g: &mut Graph, c: usize) -> Result<()> {
+        let cluster = &g.clusters.list[c];
+        let reads: BTreeSet<Id> = cluster.reads.keys().chain(&cluster.core_reads).copied().collect();
+        for value in &reads {
+            if let Some(left) = g.readers.get_mut(value) {
+                *left -= 1;
+            }
+        }
+        if let Seed::Loop(id) = cluster.seed {
+            return self.looped(g, id);
+        }
+        let mut stores = Vec::new();
+        for item in &cluster.items {
+            if let Some(to) = self.destination(g, cluster, item.value, item.role)? {
+                stores.push((item.value, item.role, to));
+            }
+        }
+        let scope = Scope { nodes: g.nodes, memory: &g.values.memory, locations: &g.locations };
+        let Some(Emitted { kernel, args }) = emit(&scope, cluster, &stores)? else { return Ok(()) };
+        let step = Step::Run { kernel: Arc::new(kernel), args: args.into_iter().map(Arg::from).collect() };
+        match cluster.commit {
+            true => self.out.commit.push(step),
+            false => self.out.compute.push(step),
+        }
+        Ok(())
+    }
+
+    /// Where an item is stored; `None` if it never leaves its kernel.
+    fn destination(&mut self, g: &mut Graph, cluster: &Cluster, value: Id, role: Role) -> Result<Option<Location>> {
+        Ok(Some(match role {
+            Role::State(state) => whole(self.states[state]),
+            Role::Copy(result) => g.targets.results[result].1.clone(),
+            Role::Carry(id, n) => {
+                let Prim::Scan(looped) = &g.nodes[id].prim else {
+                    return Err(Error::argument("a carry without a loop"));
+                };
+                let carries = g.loops.entry(id).or_default();
+                while carries.len() <= n {
+                    // Two rows: a step reads one and writes the other.
+                    let bytes = 2 * looped.params[carries.len()].bytes();
+                    self.out.memory.push(Memory {
+                        kind: Kind::Temporary,
+                        bytes,
+                        label: format!("{} carry", g.labels[id]),
+                    });
+                    carries.push(self.out.memory.len() - 1);
+                }
+                whole(carries[n])
+            }
+            Role::Part(concat, _) => self.place(g, None, concat),
+            Role::Value => {
+                let wanted = g.pinned.contains(&value) || g.readers.get(&value).is_some_and(|&left| left > 0);
+                match wanted {
+                    true => self.place(g, Some(cluster), value),
+                    false => return Ok(None),
+                }
+            }
+        }))
+    }
+
+    /// The location of a value that is computed now: its result, the memory of an operand that dies here, or new memory.
+    fn place(&mut self, g: &mut Graph, cluster: Option<&Cluster>, value: Id) -> Location {
+        if let Some(location) = g.locations.get(&value) {
+            return location.clone();
+        }
+        let location = match g.home.get(&value) {
+            Some(location) => location.clone(),
+            None => match cluster.and_then(|cluster| self.dying(g, cluster, value)) {
+                Some(location) => location,
+                None => whole(self.buffer(Kind::Temporary, g.nodes[value].meta.bytes(), &g.labels[value])),
+            },
+        };
+        g.locations.insert(value, location.clone());
+        location
+    }
+
+    /// An operand that nobody reads after this kernel, which reads it only where it writes.
+    fn dying(&self, g: &mut Graph, cluster: &Cluster, value: Id) -> Option<Location> {
+        let meta = &g.nodes[value].meta;
+        let operand = cluster.reads.iter().find(|&(operand, &aligned)| {
+            let from = &g.nodes[*operand].meta;
+            aligned
+                && from.dtype == meta.dtype
+                && from.bytes() == meta.bytes()
+                && !cluster.core_reads.contains(operand)
+                && !g.pinned.contains(operand)
+                && g.readers.get(operand) == Some(&0)
+                && g.locations.get(operand).is_some_and(|l| {
+                    let memory = &self.out.memory[l.buffer];
+                    l.rows.is_empty() && l.offset == 0 && memory.kind == Kind::Temporary && memory.bytes == meta.bytes()
+                })
+        });
+        let operand = *operand?.0;
+        // Taken: no second value may lie there too.
+        g.pinned.insert(operand);
+        g.locations.get(&operand).cloned()
+    }
+
+    fn looped(&mut self, g: &mut Graph, id: Id) -> Result<()> {
+        let Prim::Scan(looped) = &g.nodes[id].prim else { return Err(Error::argument("a loop without a body")) };
+        let Loop { spec, nodes, outputs, params } = &**looped;
+        let carries = g.loops.get(&id).cloned().unwrap_or_default();
+        let depth = g.depth;
+        let row = |stride: usize, start: usize, down: bool, modulo: usize| Row {
+            depth,
+            stride: stride as u64,
+            start: start as u64,
+            down,
+            modulo: modulo as u64,
+        };
+        let (first, steps) = (if spec.reverse { spec.steps - 1 } else { 0 }, spec.steps);
+        let mut sources = HashMap::new();
+        for (node_id, node) in nodes.iter().enumerate() {
+            let Prim::Param(p) = node.prim else { continue };
+            let numel = params[p].shape.numel();
+            let location = if p < spec.carries {
+                Location { buffer: carries[p], offset: 0, rows: vec![row(numel, 0, false, 2)] }
+            } else {
+                let operand = dense_base(g.nodes, g.nodes[id].inputs[p]);
+                let mut location = g
+                    .locations
+                    .get(&operand)
+                    .cloned()
+                    .ok_or_else(|| Error::argument("an operand of a loop is not in memory"))?;
+                if p < spec.carries + spec.inputs {
+                    location.rows.push(row(numel, first, spec.reverse, steps));
+                }
+                location
+            };
+            sources.insert(node_id, location);
+        }
+        let mut results = Vec::new();
+        for (part, &value) in outputs.iter().enumerate() {
+            let numel = nodes[value].meta.shape.numel();
+            let location = if part < spec.carries {
+                Location { buffer: carries[part], offset: 0, rows: vec![row(numel, 1, false, 2)] }
+            } else {
+                let Some(stacked) = part_id(g.nodes, id, part) else {
+                    return Err(Error::argument("a loop computes a result that nobody reads"));
+                };
+                let mut location = self.place(g, None, stacked);
+                location.rows.push(row(numel, first, spec.reverse, steps));
+                location
+            };
+            results.push((value, location));
+        }
+        let before = std::mem::take(&mut self.out.compute);
+        let labels = vec![g.labels[id].clone(); nodes.len()];
+        let targets = Targets { results, updates: Vec::new() };
+        self.graph(nodes, &labels, sources, &targets, g.depth + 1)?;
+        let body = std::mem::replace(&mut self.out.compute, before);
+        self.out.compute.push(Step::Loop { trips: steps, body });
+        for (part, &buffer) in carries.iter().enumerate() {
+            if let Some(last) = part_id(g.nodes, id, part) {
+                let offset = (steps % 2 * params[part].shape.numel()) as u64;
+                g.locations.insert(last, Location { buffer, offset, rows: Vec::new() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A graph while its kernels are emitted.
+struct Graph<'g> {
+    nodes: &'g [TracedNode],
+    labels: &'g [String],
+    values: &'g Values,
+    clusters: &'g Clusters,
+    locations: HashMap<Id, Location>,
+    home: HashMap<Id, Location>,
+    targets: &'g Targets,
+    /// How many clusters still have to read a value.
+    readers: HashMap<Id, usize>,
+    /// Values whose memory must not be taken over.
+    pinned: HashSet<Id>,
+    /// Buffers of the carries of each loop.
+    loops: HashMap<Id, Vec<usize>>,
+    depth: u8,
+}
+
+fn readers(clusters: &Clusters) -> HashMap<Id, usize> {
+    let mut readers = HashMap::new();
+    for cluster in &clusters.list {
+        let reads: BTreeSet<Id> = cluster.reads.keys().chain(&cluster.core_reads).copied().collect();
+        for value in reads {
+            *readers.entry(value).or_insert(0) += 1;
+        }
+    }
+    readers
+}
+
+fn part_id(nodes: &[TracedNode], scan: Id, part: usize) -> Option<Id> {
+    nodes.iter().position(|n| n.prim == Prim::Part(part) && n.inputs == [scan])
+}
+
+/// Whether a value is the last carry of a loop, which lies in the loop's own memory.
+fn is_final_carry(nodes: &[TracedNode], id: Id) -> bool {
+    match nodes[id].prim {
+        Prim::Part(part) => match &nodes[nodes[id].inputs[0]].prim {
+            Prim::Scan(looped) => part < looped.spec.carries,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// A state that some kernel overwrites while another kernel, or another index of the same kernel, still needs the old value.
+fn conflict(nodes: &[TracedNode], clusters: &Clusters) -> Option<usize> {
+    let commits = || clusters.list.iter().enumerate().filter(|(_, c)| c.commit);
+    for (writer, cluster) in commits() {
+        for item in &cluster.items {
+            let Role::State(state) = item.role else { continue };
+            for (reader, other) in commits() {
+                let unsafe_read = other
+                    .reads
+                    .iter()
+                    .any(|(&id, &aligned)| nodes[id].prim == Prim::State(state) && (reader != writer || !aligned));
+                if unsafe_read {
+                    return Some(state);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Clusters in an order that respects what they read; among ready ones the oldest first, commits last.
+fn schedule(clusters: &Clusters) -> Vec<usize> {
+    let count = clusters.list.len();
+    let mut waiting: Vec<usize> = clusters.list.iter().map(|c| c.after.len()).collect();
+    let mut followers = vec![Vec::new(); count];
+    for (c, cluster) in clusters.list.iter().enumerate() {
+        for &before in &cluster.after {
+            followers[before].push(c);
+        }
+    }
+    let key = |c: usize| Reverse((clusters.list[c].commit, clusters.list[c].items.iter().map(|i| i.value).max(), c));
+    let mut ready: BinaryHeap<_> = (0..count).filter(|&c| waiting[c] == 0).map(key).collect();
+    let mut order = Vec::with_capacity(count);
+    while let Some(Reverse((_, _, c))) = ready.pop() {
+        order.push(c);
+        for &next in &followers[c] {
+            waiting[next] -= 1;
+            if waiting[next] == 0 {
+                ready.push(key(next));
+            }
+        }
+    }
+    order
+}
+
+/// A kernel that copies a dense value.
+fn copy(from: &Location, to: &Location, shape: &[usize], dtype: crate::dtype::DType) -> Result<Option<Step>> {
+    let node = TracedNode { prim: Prim::Input(0), inputs: Vec::new(), meta: crate::graph::Meta::new(dtype, shape) };
+    let locations = HashMap::from([(0, from.clone())]);
+    let scope = Scope { nodes: std::slice::from_ref(&node), memory: &[true], locations: &locations };
+    let cluster = Cluster {
+        seed: Seed::Map,
+        shape: shape.to_vec(),
+        items: Vec::new(),
+        reads: BTreeMap::new(),
+        core_reads: BTreeSet::new(),
+        after: BTreeSet::new(),
+        level: 0,
+        insts: 0,
+        commit: true,
+    };
+    let emitted = emit(&scope, &cluster, &[(0, Role::State(0), to.clone())])?;
+    Ok(emitted.map(|Emitted { kernel, args }| Step::Run {
+        kernel: Arc::new(kernel),
+        args: args.into_iter().map(Arg::from).collect(),
+    }))
+}
+
+impl From<Location> for Arg {
+    fn from(location: Location) -> Arg {
+        Arg { buffer: location.buffer, offset: location.offset, rows: location.rows }
+    }
+}

@@ -1,0 +1,282 @@
+//! Which values lie in memory. The rest is recomputed wherever it is read: fusion is the absence of memory.
+
+use super::{
+    coords::{below, identity, reshape_is_affine},
+    trace::{Id, Prim, TracedNode},
+};
+use crate::graph::View;
+use std::collections::HashSet;
+
+/// What the planner knows about each value of a graph before kernels exist.
+pub struct Values {
+    /// Values that something needs.
+    pub needed: Vec<bool>,
+    /// Values that lie in memory.
+    pub memory: Vec<bool>,
+    /// Instructions that computing a value from memory takes, whether or not it lies there itself.
+    pub expanded: Vec<usize>,
+}
+
+/// Limits of one kernel.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// Most instructions that a value may take to recompute.
+    pub insts: usize,
+    /// Most different values in memory that a recomputed value may read.
+    pub leaves: usize,
+    /// Whether to fuse at all.
+    pub fuse: bool,
+}
+
+/// Whether a value is computed element by element, so that it can be recomputed inside any kernel.
+pub fn is_virtual(prim: &Prim) -> bool {
+    matches!(
+        prim,
+        Prim::Scalar(_)
+            | Prim::Unary(_)
+            | Prim::Binary(_)
+            | Prim::Select
+            | Prim::Cast
+            | Prim::View(_)
+            | Prim::RandomBits(_)
+            | Prim::Iota(_)
+    )
+}
+
+/// Decides what lies in memory. `results` are needed as such; `updates` are new states.
+pub fn materialize(nodes: &[TracedNode], results: &[Id], updates: &[Id], limits: Limits) -> Values {
+    let needed = reachable(nodes, results.iter().chain(updates));
+    let for_results = reachable(nodes, results.iter());
+    let commit_only = commit_only(nodes, &needed, &for_results, results);
+    let mut memory: Vec<bool> = (0..nodes.len()).map(|id| needed[id] && !is_virtual(&nodes[id].prim)).collect();
+    for &id in results {
+        memory[id] = true;
+    }
+    for &id in updates {
+        if !commit_only[id] {
+            memory[id] = true;
+        }
+    }
+    let mut users = vec![0usize; nodes.len()];
+    for (id, node) in nodes.iter().enumerate().filter(|(id, _)| needed[*id]) {
+        for input in distinct(&node.inputs) {
+            users[input] += 1;
+        }
+        require_operands(nodes, id, &mut memory);
+    }
+    let mut state = Growth {
+        nodes,
+        memory,
+        sizes: vec![0; nodes.len()],
+        expanded: vec![1; nodes.len()],
+        leaves: vec![Vec::new(); nodes.len()],
+    };
+    for id in (0..nodes.len()).filter(|&id| needed[id]) {
+        state.grow(id, &users, &commit_only, limits);
+    }
+    Values { needed, memory: state.memory, expanded: state.expanded }
+}
+
+fn distinct(ids: &[Id]) -> Vec<Id> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+fn reachable<'a>(nodes: &[TracedNode], roots: impl Iterator<Item = &'a Id>) -> Vec<bool> {
+    let mut seen = vec![false; nodes.len()];
+    let mut stack: Vec<Id> = roots.copied().collect();
+    while let Some(id) = stack.pop() {
+        if !std::mem::replace(&mut seen[id], true) {
+            stack.extend(&nodes[id].inputs);
+        }
+    }
+    seen
+}
+
+/// Element-by-element values that only new states depend on.
+fn commit_only(nodes: &[TracedNode], needed: &[bool], for_results: &[bool], results: &[Id]) -> Vec<bool> {
+    let mut only: Vec<bool> =
+        (0..nodes.len()).map(|id| needed[id] && !for_results[id] && is_virtual(&nodes[id].prim)).collect();
+    for &id in results {
+        only[id] = false;
+    }
+    for id in (0..nodes.len()).rev().filter(|&id| needed[id]) {
+        if !only[id] {
+            for &input in &nodes[id].inputs {
+                only[input] = false;
+            }
+        }
+    }
+    only
+}
+
+/// Marks the operands that a kernel's core reads from memory.
+fn require_operands(nodes: &[TracedNode], id: Id, memory: &mut [bool]) {
+    let node = &nodes[id];
+    match &node.prim {
+        Prim::MatMul(_) => {
+            for &operand in &node.inputs {
+                let base = strided_base(nodes, operand).unwrap_or(operand);
+                memory[base] = true;
+            }
+        }
+        Prim::Conv2d(..) | Prim::Pool2d(..) | Prim::Gather(_) | Prim::ScatterAdd(_) => {
+            for &operand in &node.inputs {
+                memory[dense_base(nodes, operand)] = true;
+            }
+        }
+        Prim::Scan(looped) => {
+            // First values of carries are written straight into the loop's own memory.
+            for &operand in node.inputs.iter().skip(looped.spec.carries) {
+                memory[dense_base(nodes, operand)] = true;
+            }
+        }
+        Prim::View(View::Reshape(_)) => {
+            let input = node.inputs[0];
+            if !reshape_is_affine(&node.meta.shape, &nodes[input].meta.shape) {
+                memory[input] = true;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The value below reshapes, which has the same elements in the same order.
+pub fn dense_base(nodes: &[TracedNode], mut id: Id) -> Id {
+    while let Prim::View(View::Reshape(_)) = nodes[id].prim {
+        id = nodes[id].inputs[0];
+    }
+    id
+}
+
+/// The value below views that are nothing but offsets and strides.
+fn strided_base(nodes: &[TracedNode], operand: Id) -> Option<Id> {
+    let mut id = operand;
+    let rank = nodes[operand].meta.shape.rank();
+    let mut coords = identity(rank);
+    let mut guards = Vec::new();
+    while let Prim::View(view) = &nodes[id].prim {
+        let input = nodes[id].inputs[0];
+        let under = &nodes[input].meta.shape;
+        match below(view, &nodes[id].meta.shape, under, &coords, rank, &mut guards) {
+            Some(next) => coords = next,
+            // Below this reshape the value must be dense in memory: read flat, it is strided again.
+            None => return Some(input),
+        }
+        if !guards.is_empty() {
+            return None;
+        }
+        id = input;
+    }
+    (!matches!(nodes[id].prim, Prim::Scalar(_) | Prim::Iota(_) | Prim::RandomBits(_))).then_some(id)
+}
+
+struct Growth<'a> {
+    nodes: &'a [TracedNode],
+    memory: Vec<bool>,
+    /// Instructions to get a value: 1 for a load.
+    sizes: Vec<usize>,
+    /// Instructions to compute it.
+    expanded: Vec<usize>,
+    /// Values in memory that recomputing reads.
+    leaves: Vec<Vec<Id>>,
+}
+
+impl Growth<'_> {
+    fn grow(&mut self, id: Id, users: &[usize], commit_only: &[bool], limits: Limits) {
+        let node = &self.nodes[id];
+        if !is_virtual(&node.prim) {
+            self.settle(id);
+            return;
+        }
+        self.measure(id);
+        // Too large: the largest operands go to memory until the rest fits.
+        while self.sizes[id] > limits.insts || self.leaves[id].len() > limits.leaves {
+            let Some(largest) = node
+                .inputs
+                .iter()
+                .copied()
+                .filter(|&i| !self.memory[i] && self.sizes[i] > 1)
+                .max_by_key(|&i| (self.sizes[i] + self.leaves[i].len() * limits.insts / limits.leaves, i))
+            else {
+                break;
+            };
+            self.memory[largest] = true;
+            self.settle(largest);
+            self.measure(id);
+        }
+        let computes = !matches!(node.prim, Prim::View(_) | Prim::Scalar(_) | Prim::Iota(_) | Prim::RandomBits(_));
+        let shared = users[id] > 1 && !commit_only[id] && self.work(id) > 2 && !self.is_light(id);
+        if computes && (shared || !limits.fuse) {
+            self.memory[id] = true;
+        }
+        if self.memory[id] {
+            self.settle(id);
+        }
+    }
+
+    fn settle(&mut self, id: Id) {
+        self.sizes[id] = 1;
+        self.leaves[id] = vec![id];
+    }
+
+    fn measure(&mut self, id: Id) {
+        let node = &self.nodes[id];
+        let inputs = distinct(&node.inputs);
+        let own = usize::from(!matches!(node.prim, Prim::View(_)));
+        self.sizes[id] = inputs.iter().map(|&i| self.sizes[i]).fold(own, usize::saturating_add);
+        self.expanded[id] = self.sizes[id];
+        let mut leaves: Vec<Id> = inputs.iter().flat_map(|&i| self.leaves[i].iter().copied()).collect();
+        leaves.sort_unstable();
+        leaves.dedup();
+        self.leaves[id] = leaves;
+    }
+
+    /// Instructions beyond loads.
+    fn work(&self, id: Id) -> usize {
+        self.sizes[id] - self.leaves[id].len().min(self.sizes[id])
+    }
+
+    /// Whether recomputing reads next to no memory: masks from random bits, positions, numbers.
+    fn is_light(&self, id: Id) -> bool {
+        self.leaves[id].iter().all(|&leaf| self.nodes[leaf].meta.shape.numel() <= 16)
+    }
+}
+
+/// Values in memory that computing `id` reads, each with whether it is only read at the element's own index.
+/// `id` itself is expanded, even if it lies in memory.
+pub fn reads(nodes: &[TracedNode], memory: &[bool], id: Id) -> Vec<(Id, bool)> {
+    let mut found: Vec<(Id, bool)> = Vec::new();
+    let mut seen = HashSet::new();
+    let mut stack: Vec<(Id, bool)> = nodes[id].inputs.iter().map(|&i| (i, !moves(nodes, id))).collect();
+    while let Some((value, aligned)) = stack.pop() {
+        if !seen.insert((value, aligned)) {
+            continue;
+        }
+        if memory[value] {
+            found.push((value, aligned));
+        } else {
+            let aligned = aligned && !moves(nodes, value);
+            stack.extend(nodes[value].inputs.iter().map(|&i| (i, aligned)));
+        }
+    }
+    found.sort_unstable();
+    let mut merged: Vec<(Id, bool)> = Vec::new();
+    for (value, aligned) in found {
+        match merged.last_mut() {
+            Some((last, all)) if *last == value => *all &= aligned,
+            _ => merged.push((value, aligned)),
+        }
+    }
+    merged
+}
+
+/// Whether a node reads its operands at other indices than its own.
+fn moves(nodes: &[TracedNode], id: Id) -> bool {
+    match &nodes[id].prim {
+        Prim::View(_) => true,
+        prim => !is_virtual(prim) || matches!(prim, Prim::RandomBits(_)),
+    }
+}

@@ -1,0 +1,531 @@
+//! From tensors to a flat, canonical list of primitives: equals merged, calls inlined, numbers and data taken out.
+//! Two graphs of one structure give equal [`Traced`]s, whatever numbers and data they hold: it is the key of the plan cache.
+
+use crate::{
+    dtype::DType,
+    error::{Error, Result},
+    graph::{
+        Binary, Body, Conv2d, ConvKind, MatMul, Meta, Node, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, Tensor, Unary,
+        View, topological,
+    },
+    run::unreadable,
+    shape::Shape,
+    variable::Variable,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+/// Number of a value in a [`Traced`].
+pub type Id = usize;
+
+/// A primitive of a traced graph.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Prim {
+    /// Input number `n` of the run.
+    Input(usize),
+    /// State number `n`, before the step.
+    State(usize),
+    /// Parameter number `n` of the enclosing loop body.
+    Param(usize),
+    /// Word `n` of the scalars.
+    Scalar(u32),
+    /// One element to one.
+    Unary(Unary),
+    /// Two elements to one.
+    Binary(Binary),
+    /// `(condition, a, b)`.
+    Select,
+    /// To the node's type.
+    Cast,
+    /// Other indices.
+    View(View),
+    /// Along an axis.
+    Concat(usize),
+    /// Over axes, ascending.
+    Reduce(ReduceOp, Vec<usize>),
+    /// Batched product.
+    MatMul(MatMul),
+    /// Convolution family.
+    Conv2d(ConvKind, Conv2d),
+    /// Pooling family.
+    Pool2d(PoolKind, Pool2d),
+    /// Along an axis.
+    Gather(usize),
+    /// Along an axis.
+    ScatterAdd(usize),
+    /// Philox.
+    RandomBits(u32),
+    /// Position along an axis.
+    Iota(usize),
+    /// A loop; its results are [`Prim::Part`]s.
+    Scan(Arc<Loop>),
+    /// Result `n` of a loop.
+    Part(usize),
+}
+
+/// A traced loop body.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Loop {
+    /// How it loops.
+    pub spec: ScanSpec,
+    /// Its nodes; parameters are [`Prim::Param`].
+    pub nodes: Vec<TracedNode>,
+    /// Carries, then per-step outputs.
+    pub outputs: Vec<Id>,
+    /// Shapes and types of the parameters.
+    pub params: Vec<Meta>,
+}
+
+/// A primitive with its operands and its result.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TracedNode {
+    /// What.
+    pub prim: Prim,
+    /// Of what.
+    pub inputs: Vec<Id>,
+    /// Shape and type of the result (of the first result for a loop).
+    pub meta: Meta,
+}
+
+/// A canonical graph.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Traced {
+    /// Operands stand before their users.
+    pub nodes: Vec<TracedNode>,
+    /// Inputs.
+    pub inputs: Vec<Meta>,
+    /// States.
+    pub states: Vec<Meta>,
+    /// Types of the scalar words.
+    pub scalars: Vec<DType>,
+    /// Results.
+    pub outputs: Vec<Id>,
+    /// New values of states: `(state, value)`.
+    pub updates: Vec<(usize, Id)>,
+}
+
+/// What a trace takes out of the graph: the data of one run.
+#[derive(Default)]
+pub struct Feeds {
+    /// One leaf (or placeholder, for a captured program) per input.
+    pub inputs: Vec<Tensor>,
+    /// One word per scalar.
+    pub scalars: Vec<u32>,
+    /// For people: the layer or primitive of each node.
+    pub labels: Vec<String>,
+}
+
+/// Traces what `outputs` and the new values of `updates` need. `placeholders` become the first inputs, in order, used or not.
+pub fn trace(placeholders: &[Tensor], outputs: &[Tensor], updates: &[(Variable, Tensor)]) -> Result<(Traced, Feeds)> {
+    let mut scalars = Scalars::default();
+    let mut tracer = Tracer {
+        scalars: &mut scalars,
+        nodes: Vec::new(),
+        seen: HashMap::new(),
+        labels: Vec::new(),
+        outside: Some(Outside::default()),
+    };
+    let mut env = Env::new();
+    for placeholder in placeholders {
+        tracer.input(placeholder, &mut env)?;
+    }
+    for (n, (variable, _)) in updates.iter().enumerate() {
+        let leaf = variable.value();
+        let meta = variable.meta()?.clone();
+        let id = tracer.push(Prim::State(n), Vec::new(), meta.clone(), "state");
+        env.insert(leaf.key(), id);
+        if let Some(outside) = &mut tracer.outside {
+            outside.states.push(meta);
+        }
+    }
+    let roots: Vec<Tensor> = outputs.iter().chain(updates.iter().map(|(_, value)| value)).cloned().collect();
+    tracer.walk(&roots, &mut env)?;
+    let id_of = |t: &Tensor| env.get(&t.key()).copied().ok_or_else(|| lost(t));
+    let ids = outputs.iter().map(id_of).collect::<Result<Vec<_>>>()?;
+    let updates = updates.iter().enumerate().map(|(n, (_, v))| Ok((n, id_of(v)?))).collect::<Result<Vec<_>>>()?;
+    let Tracer { nodes, labels, outside, .. } = tracer;
+    let outside = outside.unwrap_or_default();
+    let traced =
+        Traced { nodes, inputs: outside.metas, states: outside.states, scalars: scalars.dtypes, outputs: ids, updates };
+    Ok((traced, Feeds { inputs: outside.tensors, scalars: scalars.words, labels }))
+}
+
+type Env = HashMap<(u64, u16), Id>;
+
+/// Numbers, one slot per recorded number (not per value: values may differ next time).
+#[derive(Default)]
+struct Scalars {
+    slots: HashMap<u64, u32>,
+    words: Vec<u32>,
+    dtypes: Vec<DType>,
+}
+
+/// Data; absent inside loop bodies.
+#[derive(Default)]
+struct Outside {
+    tensors: Vec<Tensor>,
+    metas: Vec<Meta>,
+    states: Vec<Meta>,
+}
+
+struct Tracer<'a> {
+    scalars: &'a mut Scalars,
+    nodes: Vec<TracedNode>,
+    seen: HashMap<TracedNode, Id>,
+    labels: Vec<String>,
+    outside: Option<Outside>,
+}
+
+fn lost(tensor: &Tensor) -> Error {
+    Error::argument(format!("a value was lost while tracing: {tensor:?}"))
+}
+
+impl Tracer<'_> {
+    fn push(&mut self, prim: Prim, inputs: Vec<Id>, meta: Meta, label: &str) -> Id {
+        let node = TracedNode { prim, inputs, meta };
+        if let Some(&id) = self.seen.get(&node) {
+            return id;
+        }
+        self.nodes.push(node.clone());
+        self.labels.push(label.to_string());
+        self.seen.insert(node, self.nodes.len() - 1);
+        self.nodes.len() - 1
+    }
+
+    fn input(&mut self, tensor: &Tensor, env: &mut Env) -> Result<()> {
+        if env.contains_key(&tensor.key()) {
+            return Ok(());
+        }
+        let meta = tensor.meta()?.clone();
+        let Some(outside) = &mut self.outside else {
+            return Err(Error::argument(
+                "the body of a call or loop uses a tensor from outside; hand it over as a parameter",
+            )
+            .at(tensor.origin()));
+        };
+        outside.tensors.push(tensor.clone());
+        outside.metas.push(meta.clone());
+        let n = outside.tensors.len() - 1;
+        let id = self.push(Prim::Input(n), Vec::new(), meta, "input");
+        env.insert(tensor.key(), id);
+        Ok(())
+    }
+
+    /// Traces everything `roots` need that `env` does not have yet.
+    fn walk(&mut self, roots: &[Tensor], env: &mut Env) -> Result<()> {
+        let known = |t: &Tensor, env: &Env| t.value().is_some() || env.contains_key(&t.key());
+        let order = topological(roots, |t| known(t, env));
+        let used: HashSet<(u64, u16)> = order
+            .iter()
+            .filter(|t| !known(t, env))
+            .flat_map(|t| t.node().inputs())
+            .chain(roots.iter().cloned())
+            .map(|t| t.key())
+            .collect();
+        let scans = Scans::group(&order, &used);
+        for tensor in &order {
+            if env.contains_key(&tensor.key()) {
+                continue;
+            }
+            let node = tensor.node();
+            for out in 0..node.metas().len() {
+                let result = tensor.sibling(out);
+                if result.value().is_some() && used.contains(&result.key()) {
+                    self.input(&result, env)?;
+                }
+            }
+            if (0..node.metas().len()).all(|out| env.contains_key(&tensor.sibling(out).key())) {
+                continue;
+            }
+            let inputs = node.inputs();
+            let ids =
+                inputs.iter().map(|t| env.get(&t.key()).copied().ok_or_else(|| lost(t))).collect::<Result<Vec<_>>>()?;
+            self.record(tensor, node, &inputs, ids, &scans, env)?;
+        }
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        tensor: &Tensor,
+        node: &Arc<Node>,
+        inputs: &[Tensor],
+        ids: Vec<Id>,
+        scans: &Scans,
+        env: &mut Env,
+    ) -> Result<()> {
+        let meta = node.metas()[0].clone();
+        let label = match node.scope() {
+            Some(scope) => format!("{scope} {}", node.op().name()),
+            None => node.op().name().to_string(),
+        };
+        let mut push = |prim: Prim, ids: Vec<Id>| self.push(prim, ids, meta.clone(), &label);
+        let id = match node.op() {
+            Op::Leaf => return Err(lost(tensor)),
+            Op::Param(_) => return Err(unreadable(tensor)),
+            Op::Error(error) => return Err(error.clone()),
+            Op::StopGradient => ids[0],
+            Op::Scalar(value) => {
+                let slot = self.scalar(node.id(), *value, meta.dtype)?;
+                self.push(Prim::Scalar(slot), Vec::new(), meta, &label)
+            }
+            Op::Unary(op) => push(Prim::Unary(*op), ids),
+            Op::Binary(Binary::Add) => self.add(ids[0], ids[1], meta, &label),
+            Op::Binary(op) => push(Prim::Binary(*op), ids),
+            Op::Select => push(Prim::Select, ids),
+            Op::Cast => push(Prim::Cast, ids),
+            Op::View(view) => self.view(view, ids[0], meta, &label),
+            Op::Concat(axis) => push(Prim::Concat(*axis), ids),
+            Op::Reduce(op, axes) => self.reduce(*op, axes, ids[0], meta, &label),
+            Op::MatMul(how) => push(Prim::MatMul(*how), ids),
+            Op::Conv2d(kind, conv) => push(Prim::Conv2d(kind.clone(), *conv), ids),
+            Op::Pool2d(kind, pool) => push(Prim::Pool2d(kind.clone(), *pool), ids),
+            Op::Gather(axis) => push(Prim::Gather(*axis), ids),
+            Op::ScatterAdd(axis) => push(Prim::ScatterAdd(*axis), ids),
+            Op::RandomBits { stream } => push(Prim::RandomBits(*stream), ids),
+            Op::Iota(axis) => push(Prim::Iota(*axis), ids),
+            Op::Call(body) => {
+                let mut inner: Env = body.params.iter().map(Tensor::key).zip(ids).collect();
+                self.walk(&body.outputs, &mut inner)?;
+                for (out, result) in body.outputs.iter().enumerate() {
+                    let id = inner.get(&result.key()).copied().ok_or_else(|| lost(result))?;
+                    env.insert(tensor.sibling(out).key(), id);
+                }
+                return Ok(());
+            }
+            Op::Scan(_, spec) => {
+                let group = scans.of(tensor, inputs).ok_or_else(|| lost(tensor))?;
+                let scan = self.scan(group, ids, &label)?;
+                for &(out, part) in &group.parts {
+                    let meta = group.body.outputs[out].meta()?.clone();
+                    let meta = if out < spec.carries { meta } else { stacked(&meta, spec.steps) };
+                    let id = self.push(Prim::Part(part), vec![scan], meta, &label);
+                    if out < node.metas().len() {
+                        env.insert(tensor.sibling(out).key(), id);
+                    }
+                }
+                return Ok(());
+            }
+        };
+        env.insert(tensor.sibling(0).key(), id);
+        Ok(())
+    }
+
+    fn scalar(&mut self, node: u64, value: crate::dtype::Scalar, dtype: DType) -> Result<u32> {
+        if let Some(&slot) = self.scalars.slots.get(&node) {
+            return Ok(slot);
+        }
+        let slot = u32::try_from(self.scalars.words.len())
+            .map_err(|_| Error::argument("one step uses more than 4,294,967,295 numbers; put them in a tensor"))?;
+        // A number of a narrow type has that type's precision.
+        let word = match dtype {
+            DType::F16 => f32::from(half::f16::from_f64(value.as_f64())).to_bits(),
+            DType::BF16 => f32::from(half::bf16::from_f64(value.as_f64())).to_bits(),
+            DType::U8 => value.word(dtype) & 0xff,
+            _ => value.word(dtype),
+        };
+        self.scalars.words.push(word);
+        self.scalars.dtypes.push(dtype.compute());
+        self.scalars.slots.insert(node, slot);
+        Ok(slot)
+    }
+
+    /// Views of views become one view where that is simple.
+    fn view(&mut self, view: &View, of: Id, meta: Meta, label: &str) -> Id {
+        let below = self.nodes[of].clone();
+        match (view, &below.prim) {
+            (View::Reshape(_), Prim::View(View::Reshape(_))) => {
+                let source = below.inputs[0];
+                if self.nodes[source].meta == meta {
+                    return source;
+                }
+                self.push(Prim::View(view.clone()), vec![source], meta, label)
+            }
+            (View::Broadcast(_), Prim::View(View::Broadcast(_))) => {
+                self.push(Prim::View(view.clone()), vec![below.inputs[0]], meta, label)
+            }
+            (View::Permute(outer), Prim::View(View::Permute(inner))) => {
+                let order: Vec<usize> = outer.iter().map(|&a| inner[a]).collect();
+                match order.iter().copied().eq(0..order.len()) {
+                    true => below.inputs[0],
+                    false => self.push(Prim::View(View::Permute(order)), vec![below.inputs[0]], meta, label),
+                }
+            }
+            _ => self.push(Prim::View(view.clone()), vec![of], meta, label),
+        }
+    }
+
+    /// Neighbouring parts that were padded with zeros to one shape are joined, not added: the gradient of slices.
+    fn add(&mut self, a: Id, b: Id, meta: Meta, label: &str) -> Id {
+        let Some(parts) = self.neighbours(a, b) else {
+            return self.push(Prim::Binary(Binary::Add), vec![a, b], meta, label);
+        };
+        let (first, last) = (&parts[0], &parts[parts.len() - 1]);
+        let (axis, before, end, zero) = (first.axis, first.before, last.before + last.len, first.zero);
+        let mut joined = Vec::new();
+        for part in &parts {
+            match self.nodes[part.of].prim {
+                Prim::Concat(along) if along == axis => joined.extend_from_slice(&self.nodes[part.of].inputs),
+                _ => joined.push(part.of),
+            }
+        }
+        let mut dims = meta.shape.to_vec();
+        let after = dims[axis] - end;
+        dims[axis] = end - before;
+        let whole = self.push(Prim::Concat(axis), joined, Meta::new(meta.dtype, dims), label);
+        if before == 0 && after == 0 {
+            return whole;
+        }
+        let mut pads = vec![(0, 0); meta.shape.rank()];
+        pads[axis] = (before, after);
+        self.push(Prim::View(View::Pad(pads, zero)), vec![whole], meta, label)
+    }
+
+    /// The padded parts whose sum `a + b` is, in order, if each begins where the one before ends.
+    fn neighbours(&self, a: Id, b: Id) -> Option<Vec<Padded>> {
+        const MOST: usize = 64;
+        let mut parts = Vec::new();
+        let mut stack = vec![a, b];
+        while let Some(id) = stack.pop() {
+            match self.padded(id) {
+                Some(part) => parts.push(part),
+                None if self.nodes[id].prim == Prim::Binary(Binary::Add) && stack.len() + parts.len() < MOST => {
+                    stack.extend_from_slice(&self.nodes[id].inputs);
+                }
+                None => return None,
+            }
+        }
+        parts.sort_by_key(|part| part.before);
+        let meet = |w: &[Padded]| w[0].axis == w[1].axis && w[0].before + w[0].len == w[1].before;
+        parts.windows(2).all(meet).then_some(parts)
+    }
+
+    /// A value padded with zeros along one axis.
+    fn padded(&self, id: Id) -> Option<Padded> {
+        let Prim::View(View::Pad(pads, zero)) = &self.nodes[id].prim else { return None };
+        let mut padded = (0..pads.len()).filter(|&a| pads[a] != (0, 0));
+        let (axis, None) = (padded.next()?, padded.next()) else { return None };
+        let of = self.nodes[id].inputs[0];
+        let len = self.nodes[of].meta.shape[axis];
+        (zero.as_f64() == 0.0).then_some(Padded { of, axis, before: pads[axis].0, len, zero: *zero })
+    }
+
+    /// A reduction over axes of length 1 is a reshape.
+    fn reduce(&mut self, op: ReduceOp, axes: &[usize], of: Id, meta: Meta, label: &str) -> Id {
+        let from = &self.nodes[of].meta.shape;
+        let trivial = axes.iter().all(|&a| from[a] == 1);
+        let same_type = !matches!(op, ReduceOp::ArgMax | ReduceOp::ArgMin);
+        match trivial && same_type {
+            true => self.view(&View::Reshape(meta.shape.clone()), of, meta, label),
+            false => self.push(Prim::Reduce(op, axes.to_vec()), vec![of], meta, label),
+        }
+    }
+
+    fn scan(&mut self, group: &Group, ids: Vec<Id>, label: &str) -> Result<Id> {
+        let Group { body, spec, parts, .. } = group;
+        let mut inner = Tracer {
+            scalars: &mut *self.scalars,
+            nodes: Vec::new(),
+            seen: HashMap::new(),
+            labels: Vec::new(),
+            outside: None,
+        };
+        let mut env = Env::new();
+        let mut params = Vec::new();
+        for (i, param) in body.params.iter().enumerate() {
+            let meta = param.meta()?.clone();
+            env.insert(param.key(), inner.push(Prim::Param(i), Vec::new(), meta.clone(), "param"));
+            params.push(meta);
+        }
+        let wanted: Vec<Tensor> = parts.iter().map(|&(out, _)| body.outputs[out].clone()).collect();
+        inner.walk(&wanted, &mut env)?;
+        let outputs =
+            wanted.iter().map(|t| env.get(&t.key()).copied().ok_or_else(|| lost(t))).collect::<Result<Vec<_>>>()?;
+        let nodes = inner.nodes;
+        let meta = wanted[0].meta()?.clone();
+        let traced = Loop { spec: *spec, nodes, outputs, params };
+        Ok(self.push(Prim::Scan(Arc::new(traced)), ids, meta, label))
+    }
+}
+
+/// See [`Tracer::padded`].
+struct Padded {
+    of: Id,
+    axis: usize,
+    before: usize,
+    len: usize,
+    zero: crate::dtype::Scalar,
+}
+
+fn stacked(meta: &Meta, steps: usize) -> Meta {
+    let shape: Shape = std::iter::once(steps).chain(meta.shape.iter().copied()).collect();
+    Meta { shape, dtype: meta.dtype }
+}
+
+/// Loops with the same parameters over the same inputs: the gradient's forward loop has the loss's forward loop as its prefix,
+/// so both become one, with the results that anyone uses.
+struct Scans(HashMap<Key, Vec<Group>>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    params: Vec<u64>,
+    spec: ScanSpec,
+    inputs: Vec<(u64, u16)>,
+}
+
+struct Group {
+    body: Arc<Body>,
+    spec: ScanSpec,
+    /// `(output of the body, number among the used ones)`, carries always.
+    parts: Vec<(usize, usize)>,
+    used: HashSet<usize>,
+}
+
+impl Scans {
+    fn group(order: &[Tensor], used: &HashSet<(u64, u16)>) -> Scans {
+        let mut groups: HashMap<Key, Vec<Group>> = HashMap::new();
+        for tensor in order {
+            let node = tensor.node();
+            let Op::Scan(body, spec) = node.op() else { continue };
+            let alike = groups.entry(Key::new(body, &node.inputs(), spec)).or_default();
+            let at = alike.iter().position(|group| prefix(&group.body, body)).unwrap_or_else(|| {
+                let used = (0..spec.carries).collect();
+                alike.push(Group { body: body.clone(), spec: *spec, parts: Vec::new(), used });
+                alike.len() - 1
+            });
+            let group = &mut alike[at];
+            if body.outputs.len() > group.body.outputs.len() {
+                group.body = body.clone();
+            }
+            group.used.extend((0..node.metas().len()).filter(|&o| used.contains(&tensor.sibling(o).key())));
+        }
+        for group in groups.values_mut().flatten() {
+            let mut used: Vec<_> = group.used.iter().copied().collect();
+            used.sort_unstable();
+            group.parts = used.into_iter().enumerate().map(|(part, out)| (out, part)).collect();
+        }
+        Scans(groups)
+    }
+
+    fn of(&self, tensor: &Tensor, inputs: &[Tensor]) -> Option<&Group> {
+        let Op::Scan(body, spec) = tensor.node().op() else { return None };
+        self.0.get(&Key::new(body, inputs, spec))?.iter().find(|group| prefix(&group.body, body))
+    }
+}
+
+impl Key {
+    fn new(body: &Body, inputs: &[Tensor], spec: &ScanSpec) -> Key {
+        Key {
+            params: body.params.iter().map(|p| p.node().id()).collect(),
+            spec: *spec,
+            inputs: inputs.iter().map(Tensor::key).collect(),
+        }
+    }
+}
+
+/// Whether one body's outputs begin with the other's.
+fn prefix(a: &Body, b: &Body) -> bool {
+    a.outputs.iter().zip(&b.outputs).all(|(x, y)| x.same(y))
+}

@@ -1,0 +1,193 @@
+//! A step that is traced once and replayed: for steps whose structure cannot change.
+
+use crate::{
+    array::Array,
+    device::Device,
+    error::{Error, Result},
+    graph::{Meta, Tensor, Value, lock},
+    memory::Storage,
+    plan::{
+        Plan, Source,
+        cache::{PlanCache, Prepared},
+        trace::trace,
+    },
+    run::{execute, explain, on_device},
+    variable::{Held, Variable},
+};
+use std::{
+    panic::Location,
+    sync::{Arc, Mutex},
+};
+
+/// A captured step: inputs go in, state moves on, outputs come out. Replaying records and plans nothing, and in steady state
+/// allocates nothing on the device.
+///
+/// ```
+/// use addax_tensor::{Array, DType, Device, Program, Tensor, Variable};
+/// let total = Variable::state(Tensor::zeros([2]));
+/// let x = Tensor::placeholder(0, DType::F32, [2]);
+/// let sum = total.value() + &x;
+/// let program = Program::capture(&Device::default(), &[x], &[sum.sum_all()], &[(total.clone(), sum)], &[])?;
+/// program.run(&[&Array::new([2], &[1.0f32, 2.0])?])?;
+/// let out = program.run(&[&Array::new([2], &[1.0f32, 2.0])?])?;
+/// assert_eq!(out[0].item::<f32>()?, 6.0);
+/// assert_eq!(total.value().to_vec::<f32>()?, vec![2.0, 4.0]);
+/// # Ok::<(), addax_tensor::Error>(())
+/// ```
+pub struct Program {
+    device: Device,
+    prepared: Arc<Prepared>,
+    placeholders: Vec<Meta>,
+    /// Variables that are read at every run, then data that was captured.
+    reads: Vec<Variable>,
+    constants: Vec<Storage>,
+    states: Vec<Variable>,
+    outputs: Vec<Meta>,
+    scalars: Vec<u32>,
+    memory: Mutex<Buffers>,
+}
+
+/// Memory that stays with the program between runs.
+#[derive(Default)]
+struct Buffers {
+    inputs: Vec<Storage>,
+    outputs: Vec<Storage>,
+}
+
+impl Program {
+    /// Captures a step. `placeholders` are filled at each run; `outputs` are returned; `updates` are committed; `reads` are
+    /// variables whose value at the time of each run counts (any other tensor with a value counts as it is now).
+    #[track_caller]
+    pub fn capture(
+        device: &Device,
+        placeholders: &[Tensor],
+        outputs: &[Tensor],
+        updates: &[(Variable, Tensor)],
+        reads: &[Variable],
+    ) -> Result<Program> {
+        let origin = Location::caller();
+        let mut updates = updates.to_vec();
+        updates.sort_by_key(|(variable, _)| variable.id());
+        for (variable, value) in &updates {
+            value.check()?;
+            variable.check_fits(value).map_err(|e| e.at(origin))?;
+        }
+        let states: Vec<Variable> = updates.iter().map(|(variable, _)| variable.clone()).collect();
+        let mut read_only: Vec<Variable> = reads.iter().filter(|v| !states.contains(v)).cloned().collect();
+        read_only.sort_by_key(Variable::id);
+        read_only.dedup();
+        let meta_of = |t: &Tensor| t.meta().cloned();
+        let metas = placeholders.iter().map(meta_of).collect::<Result<Vec<_>>>()?;
+        let leaves: Vec<Tensor> = placeholders.iter().cloned().chain(read_only.iter().map(Variable::value)).collect();
+        let (traced, feeds) = trace(&leaves, outputs, &updates)?;
+        let prepared = PlanCache::prepare(device, traced, &feeds.labels)?;
+        let constants = feeds.inputs[leaves.len()..]
+            .iter()
+            .map(|leaf| on_device(device, leaf))
+            .collect::<Result<Vec<_>>>()
+            .map_err(|e| explain(device, &prepared, e))?;
+        Ok(Program {
+            device: device.clone(),
+            prepared,
+            placeholders: metas,
+            reads: read_only,
+            constants,
+            states,
+            outputs: outputs.iter().map(meta_of).collect::<Result<Vec<_>>>()?,
+            scalars: feeds.scalars,
+            memory: Mutex::default(),
+        })
+    }
+
+    /// Replays the step on this data. On failure every variable is as it was.
+    pub fn run(&self, inputs: &[&Array]) -> Result<Vec<Tensor>> {
+        self.check_inputs(inputs)?;
+        let mut memory = lock(&self.memory);
+        self.lease(&mut memory).map_err(|e| explain(&self.device, &self.prepared, e))?;
+        for (array, storage) in inputs.iter().zip(&memory.inputs) {
+            self.device.executor().write(&storage.bound().buffer, 0, array.bytes())?;
+        }
+        let mut bound = memory.inputs.clone();
+        for variable in &self.reads {
+            bound.push(self.resident(variable)?);
+        }
+        bound.extend(self.constants.iter().cloned());
+        let mut held: Vec<Held> = self.states.iter().map(Variable::hold).collect();
+        execute(&self.device, &self.prepared, &bound, &memory.outputs, &mut held, &self.scalars)?;
+        drop(held);
+        let origin = Location::caller();
+        let leaf = |(storage, meta): (&Storage, &Meta)| {
+            Tensor::leaf(Value::Device(storage.clone()), meta.clone(), false, origin)
+        };
+        Ok(memory.outputs.iter().zip(&self.outputs).map(leaf).collect())
+    }
+
+    fn check_inputs(&self, inputs: &[&Array]) -> Result<()> {
+        if inputs.len() != self.placeholders.len() {
+            return Err(Error::argument(format!(
+                "the program takes {} inputs, got {}",
+                self.placeholders.len(),
+                inputs.len()
+            )));
+        }
+        for (n, (array, meta)) in inputs.iter().zip(&self.placeholders).enumerate() {
+            if array.dtype() != meta.dtype || *array.shape() != meta.shape {
+                return Err(Error::shape(format!(
+                    "input {n} of the program is {} {}, got {} {}",
+                    meta.dtype,
+                    meta.shape,
+                    array.dtype(),
+                    array.shape()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes memory for inputs once, and for outputs that somebody kept.
+    fn lease(&self, memory: &mut Buffers) -> Result<()> {
+        while memory.inputs.len() < self.placeholders.len() {
+            let bytes = self.placeholders[memory.inputs.len()].bytes();
+            memory.inputs.push(self.device.alloc(bytes)?);
+        }
+        for (n, meta) in self.outputs.iter().enumerate() {
+            match memory.outputs.get_mut(n) {
+                Some(storage) if storage.is_unique() => {}
+                Some(storage) => *storage = self.device.alloc(meta.bytes())?,
+                None => memory.outputs.push(self.device.alloc(meta.bytes())?),
+            }
+        }
+        Ok(())
+    }
+
+    /// The variable's storage on the program's device; host data moves there once.
+    fn resident(&self, variable: &Variable) -> Result<Storage> {
+        let mut held = variable.hold();
+        if let Some(Value::Device(storage)) = held.current().value()
+            && storage.device() == &self.device
+        {
+            return Ok(storage.clone());
+        }
+        let storage = on_device(&self.device, held.current())?;
+        held.replace(Value::Device(storage.clone()));
+        Ok(storage)
+    }
+
+    /// The plan, for people and tests.
+    pub fn plan(&self) -> &Plan {
+        &self.prepared.plan
+    }
+    /// Planned peak in bytes: inputs, state and captured data, outputs, temporaries and scratch.
+    pub fn planned_peak(&self) -> u64 {
+        self.prepared.plan.fixed_bytes() + self.prepared.plan.transient_bytes()
+    }
+    /// Bytes of the state that it moves.
+    pub fn state_bytes(&self) -> u64 {
+        let state = |s: &Source| matches!(s, Source::State(_));
+        self.prepared.plan.buffers.iter().filter(|b| state(&b.source)).map(|b| b.bytes).sum()
+    }
+    /// The device it runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+}

@@ -1,0 +1,36 @@
+//! Random graphs, and the check that an executor computes what the reference does. For tests, behind the feature `testing`.
+//!
+//! ```
+//! use addax_tensor::{Tensor, testing};
+//! let options = testing::Options::all();
+//! for graph in testing::graphs(1, 3, &options) {
+//!     testing::check(&graph.outputs, |tensors| {
+//!         Tensor::eval(tensors)?;
+//!         tensors.iter().map(Tensor::to_array).collect()
+//!     })?;
+//! }
+//! # Ok::<(), testing::Failure>(())
+//! ```
+
+#[cfg(test)]
+mod adversary;
+mod cells;
+mod check;
+mod generate;
+mod leaf;
+mod print;
+mod rebuild;
+mod rng;
+mod step;
+mod views;
+
+pub use cells::{Cell, Histogram, Primitive, ViewKind};
+pub use check::{FACTOR, Failure, check, check_within};
+pub use generate::{Graph, Options, graph, graphs};
+pub use leaf::Draw;
+pub use print::to_rust;
+pub use rebuild::{Bodies, rebuild};
+pub use rng::Rng;
+
+#[cfg(test)]
+mod tests;

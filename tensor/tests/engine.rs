@@ -1,0 +1,185 @@
+//! Scenarios of the engine: long graphs, lineage, plans, snapshots, budgets. Each uses a device of its own, so counts are exact.
+
+use addax_tensor::{
+    Array, DType, Device, ErrorKind, Program, Tensor, Variable,
+    graph::{Body, Meta, ScanSpec},
+    run,
+};
+
+/// A leaf that lies on this device, so that what is computed from it runs there.
+fn on(device: &Device, values: &[f32], shape: &[usize]) -> Tensor {
+    let x = Tensor::placeholder(0, DType::F32, shape);
+    let program = Program::capture(device, &[x.clone()], &[x * 1.0], &[], &[]).unwrap();
+    program.run(&[&Array::new(shape, values).unwrap()]).unwrap().remove(0)
+}
+
+#[test]
+fn a_chain_of_100_000_nodes_builds_plans_runs_and_drops() {
+    let device = Device::cpu().unwrap();
+    let mut x = on(&device, &[0.0; 4], &[4]);
+    for _ in 0..100_000 {
+        x = x + 1.0;
+    }
+    assert_eq!(x.to_vec::<f32>().unwrap(), vec![100_000.0; 4]);
+}
+
+#[test]
+fn ten_thousand_running_sums_stay_flat() {
+    let device = Device::cpu().unwrap();
+    let mut sum = on(&device, &[0.0], &[1]);
+    let mut live = 0;
+    for step in 0..10_000 {
+        sum = sum + 1.0;
+        Tensor::eval(std::slice::from_ref(&sum)).unwrap();
+        match step {
+            100 => live = device.memory().live,
+            101.. => assert_eq!(device.memory().live, live),
+            _ => {}
+        }
+    }
+    assert_eq!(sum.to_vec::<f32>().unwrap(), vec![10_000.0]);
+    assert_eq!(addax_tensor::graph::graph_len(&sum), 1, "an evaluated sum lets its history go");
+}
+
+#[test]
+fn numbers_make_no_new_plans() {
+    let device = Device::cpu().unwrap();
+    let x = on(&device, &[1.0, 2.0], &[2]);
+    let made = |rate: f64| (&x * rate + 1.0).to_vec::<f32>().unwrap();
+    assert_eq!(made(2.0), vec![3.0, 5.0]);
+    let before = device.plan_cache();
+    assert_eq!(made(3.0), vec![4.0, 7.0]);
+    let after = device.plan_cache();
+    assert_eq!((after.misses, after.plans), (before.misses, before.plans));
+    assert_eq!(after.hits, before.hits + 1);
+}
+
+#[test]
+fn the_plan_cache_is_bounded() {
+    let device = Device::cpu().unwrap();
+    for n in 1..400 {
+        let x = on(&device, &vec![1.0; n], &[n]);
+        assert_eq!(x.sum_all().item::<f32>().unwrap(), n as f32);
+    }
+    assert!(device.plan_cache().plans <= 256);
+}
+
+#[test]
+fn a_held_snapshot_keeps_its_values_and_is_counted() {
+    let device = Device::cpu().unwrap();
+    let w = Variable::new(on(&device, &[1.0, 2.0], &[2]));
+    w.assign(&(w.value() * 2.0)).unwrap();
+    let replaced = device.memory().replaced;
+    let seen = w.value();
+    w.assign(&(w.value() + 1.0)).unwrap();
+    assert_eq!(seen.to_vec::<f32>().unwrap(), vec![2.0, 4.0]);
+    assert_eq!(w.value().to_vec::<f32>().unwrap(), vec![3.0, 5.0]);
+    assert!(device.memory().replaced > replaced);
+}
+
+#[test]
+fn a_captured_step_is_steady() {
+    let device = Device::cpu().unwrap();
+    let w = Variable::new(on(&device, &[1.0, 2.0, 3.0], &[3]));
+    let seen = Variable::state(on(&device, &[0.0], &[1]));
+    let x = Tensor::placeholder(0, DType::F32, [4, 3]);
+    let gradient = x.mean(0) * w.value();
+    let updates = [(w.clone(), w.value() - gradient * 0.1), (seen.clone(), seen.value() + 4.0)];
+    let program = Program::capture(&device, &[x], &[], &updates, &[]).unwrap();
+    drop(updates);
+    let batch = Array::new([4, 3], &[1.0f32; 12]).unwrap();
+    for _ in 0..3 {
+        program.run(&[&batch]).unwrap();
+    }
+    let (before, nodes) = (device.memory(), Tensor::live_nodes());
+    for _ in 0..100 {
+        program.run(&[&batch]).unwrap();
+    }
+    let after = device.memory();
+    assert_eq!((after.allocations, after.replaced, after.live), (before.allocations, before.replaced, before.live));
+    // Other tests of this binary record at the same time, so only a leak per step would show.
+    assert!(Tensor::live_nodes() < nodes + 250_000);
+    assert_eq!(seen.value().to_vec::<f32>().unwrap(), vec![412.0]);
+}
+
+#[test]
+fn states_that_read_each_other_are_swapped_whole() {
+    let device = Device::cpu().unwrap();
+    let a = Variable::new(on(&device, &[1.0, 2.0], &[2]));
+    let b = Variable::new(on(&device, &[3.0, 4.0], &[2]));
+    run::step(&[], vec![(a.clone(), b.value()), (b.clone(), a.value())]).unwrap();
+    assert_eq!(a.value().to_vec::<f32>().unwrap(), vec![3.0, 4.0]);
+    assert_eq!(b.value().to_vec::<f32>().unwrap(), vec![1.0, 2.0]);
+    // A new value that reads the old one at other indices cannot be written in place.
+    run::step(&[], vec![(a.clone(), a.value().flip(0) + b.value())]).unwrap();
+    assert_eq!(a.value().to_vec::<f32>().unwrap(), vec![5.0, 5.0]);
+}
+
+#[test]
+fn a_plan_over_budget_is_refused_and_nothing_changes() {
+    let device = Device::cpu().unwrap();
+    let w = Variable::new(on(&device, &[1.0; 1024], &[1024]));
+    let wide = w.value().expand_dims(1).broadcast_to([1024, 1024]);
+    let needs = (&wide * 2.0).matmul(&(&wide + 1.0)).sum(1);
+    device.trim();
+    device.set_memory_limit(Some(1 << 20));
+    let error = run::step(&[], vec![(w.clone(), needs)]).unwrap_err();
+    assert!(error.is_out_of_memory(), "{error}");
+    let text = error.to_string();
+    assert!(text.starts_with("out of memory on cpu"), "{text}");
+    assert!(text.contains("the budget is 1.0 MiB") && text.contains("Largest:"), "{text}");
+    device.set_memory_limit(None);
+    assert_eq!(w.value().to_vec::<f32>().unwrap(), vec![1.0; 1024]);
+}
+
+#[test]
+fn mistakes_travel_to_the_boundary_with_their_line() {
+    let line = line!() + 1;
+    let wrong = Tensor::ones([2, 3]).matmul(&Tensor::ones([4, 5]));
+    let later = (wrong.relu() + 1.0).sum_all();
+    let error = later.item::<f32>().unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("[2, 3] has 3 columns to contract, [4, 5] has 4 rows"), "{text}");
+    assert!(text.ends_with(&format!("{}:{line})", file!())), "{text}");
+}
+
+#[test]
+fn reading_a_placeholder_says_so() {
+    let error = (Tensor::placeholder(0, DType::F32, [3]) * 2.0).to_vec::<f32>().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Symbolic(_)), "{error}");
+    assert!(error.to_string().contains("cannot be read or printed here"), "{error}");
+}
+
+#[test]
+fn a_loop_has_as_many_nodes_for_any_length() {
+    let cumulative = |steps: usize| {
+        let row = Meta::new(DType::F32, [2]);
+        let body = Body::new("running_sum", &[row.clone(), row], |p| {
+            let sum = &p[0] + &p[1];
+            Ok(vec![sum.clone(), sum])
+        })
+        .unwrap();
+        let xs = Tensor::iota(DType::F32, [steps, 2], 0);
+        let spec = ScanSpec { steps, carries: 1, inputs: 1, reverse: false };
+        Tensor::scan(&body, spec, &[Tensor::zeros([2]), xs]).unwrap()
+    };
+    let (short, long) = (cumulative(3), cumulative(5000));
+    assert_eq!(addax_tensor::graph::graph_len(&short[1]), addax_tensor::graph::graph_len(&long[1]));
+    assert_eq!(short[1].to_vec::<f32>().unwrap(), vec![0.0, 0.0, 1.0, 1.0, 3.0, 3.0]);
+    assert_eq!(long[0].to_vec::<f32>().unwrap(), vec![(4999 * 5000 / 2) as f32; 2]);
+}
+
+#[test]
+fn a_reversed_loop_sees_the_last_row_first() {
+    let row = Meta::new(DType::F32, [1]);
+    let body = Body::new("suffix_sum", &[row.clone(), row], |p| {
+        let sum = &p[0] + &p[1];
+        Ok(vec![sum.clone(), sum])
+    })
+    .unwrap();
+    let xs = Tensor::from_vec([1.0f32, 2.0, 4.0], [3, 1]);
+    let spec = ScanSpec { steps: 3, carries: 1, inputs: 1, reverse: true };
+    let out = Tensor::scan(&body, spec, &[Tensor::zeros([1]), xs]).unwrap();
+    assert_eq!(out[1].to_vec::<f32>().unwrap(), vec![7.0, 6.0, 4.0]);
+    assert_eq!(out[0].to_vec::<f32>().unwrap(), vec![7.0]);
+}
