@@ -130,7 +130,8 @@ impl Bench {
         let core = Core::MatMul { k, a: view(0, m, k, ta), b: view(1, k, n, tb) };
         let kernel = Kernel { label: "matmul".into(), shape, core, block, args };
         let mark = |t| if t { "T" } else { "" };
-        let name = format!("matmul{} {m}x{n}x{k} a{} b{}", if epilogue { "+bias+relu" } else { "" }, mark(ta), mark(tb));
+        let name =
+            format!("matmul{} {m}x{n}x{k} a{} b{}", if epilogue { "+bias+relu" } else { "" }, mark(ta), mark(tb));
         self.kernel(&name, kernel, &lens, 2.0 * (m * n * k) as f64);
     }
     fn conv(&self, kind: &str, [n, h, w, c]: [usize; 4], [kh, kw, f]: [usize; 3], stride: usize, same: bool) {
@@ -148,8 +149,13 @@ impl Bench {
         let read = ArgSpec { dtype: DType::F32, usage: Use::Read };
         let write = ArgSpec { dtype: DType::F32, usage: Use::Write };
         let numel = |s: [usize; 4]| s.iter().product::<usize>();
-        let kernel =
-            Kernel { label: "conv".into(), shape: out.to_vec(), core, block: plain(2, &out, DType::F32), args: vec![read, read, write] };
+        let kernel = Kernel {
+            label: "conv".into(),
+            shape: out.to_vec(),
+            core,
+            block: plain(2, &out, DType::F32),
+            args: vec![read, read, write],
+        };
         let flops = 2.0 * (numel(y) * kh * kw * c) as f64;
         let name = format!("conv {kind} {n}x{h}x{w}x{c} -> {f} k{kh} s{stride}{}", if same { " same" } else { "" });
         self.kernel(&name, kernel, &[numel(first), numel(second), numel(out)], flops);
@@ -159,7 +165,9 @@ impl Bench {
         let (x, y) = ([n, h, w, c], [n, h / 2, w / 2, c]);
         let (kind_, operands, lens, out) = match kind {
             "max" => (PoolKind::Max, vec![(0, x)], vec![n * h * w * c, n * h * w * c / 4], y),
-            "max_grad" => (PoolKind::MaxGrad, vec![(0, x), (1, y)], vec![n * h * w * c, n * h * w * c / 4, n * h * w * c], x),
+            "max_grad" => {
+                (PoolKind::MaxGrad, vec![(0, x), (1, y)], vec![n * h * w * c, n * h * w * c / 4, n * h * w * c], x)
+            }
             _ => (PoolKind::Avg, vec![(0, x)], vec![n * h * w * c, n * h * w * c / 4], y),
         };
         let read = ArgSpec { dtype: DType::F32, usage: Use::Read };
@@ -213,9 +221,16 @@ impl Bench {
         let x = block.push(Inst::Load(access(2, row_major(&shape))), DType::F32);
         let sum = block.push(Inst::Binary(Binary::Add, acc, x), DType::F32);
         store(&mut block, sum, 3, &shape);
-        let view = |arg, cols: usize| MatrixView { arg, offset: 0, batch_strides: vec![], row_stride: cols as i64, col_stride: 1 };
+        let view = |arg, cols: usize| MatrixView {
+            arg,
+            offset: 0,
+            batch_strides: vec![],
+            row_stride: cols as i64,
+            col_stride: 1,
+        };
         let core = Core::MatMul { k: units, a: view(0, units), b: view(1, 4 * units) };
-        let product = Kernel { label: "z".into(), shape: shape.clone(), core, block, args: vec![read, read, read, write] };
+        let product =
+            Kernel { label: "z".into(), shape: shape.clone(), core, block, args: vec![read, read, read, write] };
         let shape = vec![batch, units];
         let mut block = Block::default();
         let gates: Vec<u16> = (0..4)
@@ -233,7 +248,8 @@ impl Bench {
         let h = block.push(Inst::Binary(Binary::Mul, gates[3], t), DType::F32);
         store(&mut block, c, 2, &shape);
         store(&mut block, h, 3, &shape);
-        let gate = Kernel { label: "gates".into(), shape, core: Core::Map, block, args: vec![read, read, write, write] };
+        let gate =
+            Kernel { label: "gates".into(), shape, core: Core::Map, block, args: vec![read, read, write, write] };
         let scratch = self.cpu.scratch(&product);
         let arg = |buffer| Arg { buffer, offset: 0, rows: vec![] };
         let row = |buffer, stride: usize, start, modulo| Arg {
@@ -255,14 +271,30 @@ impl Bench {
         ];
         let sizes = [(steps + 1) * state * 4, units * 4 * units * 4, steps * all * 4, all * 4, (steps + 1) * state * 4];
         let flops = (2 * steps * batch * units * 4 * units) as f64;
-        self.steps("recurrent 28 steps, batch 64, 128 units", vec![Step::Loop { trips: steps, body }], &sizes, scratch, flops, 0.0);
+        self.steps(
+            "recurrent 28 steps, batch 64, 128 units",
+            vec![Step::Loop { trips: steps, body }],
+            &sizes,
+            scratch,
+            flops,
+            0.0,
+        );
     }
 }
 
 fn main() {
     let bench = Bench { cpu: CpuExecutor::new().unwrap(), filter: std::env::args().nth(1).unwrap_or_default() };
     println!("{}", bench.cpu.name());
-    for size in [(1024, 1024, 1024), (128, 512, 784), (128, 512, 512), (128, 10, 512), (64, 512, 128), (32, 128, 784), (32, 10, 128), (1, 128, 784)] {
+    for size in [
+        (1024, 1024, 1024),
+        (128, 512, 784),
+        (128, 512, 512),
+        (128, 10, 512),
+        (64, 512, 128),
+        (32, 128, 784),
+        (32, 10, 128),
+        (1, 128, 784),
+    ] {
         bench.matmul(size, false, false, false);
     }
     bench.matmul((128, 512, 784), false, false, true);

@@ -1,8 +1,8 @@
 //! Plans made ready: every kernel checked and prepared, every argument resolved as far as loops allow.
 
 use super::{
-    Crew, Env, conv::ConvKernel, gather::GatherKernel, map::MapKernel, matmul::MatMulKernel, memory::Mem, pooling::PoolKernel,
-    program::ArgInfo, reduce::ReduceKernel,
+    Crew, Env, conv::ConvKernel, gather::GatherKernel, map::MapKernel, matmul::MatMulKernel, memory::Mem,
+    pooling::PoolKernel, program::ArgInfo, reduce::ReduceKernel,
 };
 use crate::{
     error::{Error, Result},
@@ -94,12 +94,8 @@ impl Code {
     /// Checks and prepares a plan.
     pub(super) fn new(plan: &Plan, threads: usize) -> Result<Code> {
         let scratch = plan.buffers.iter().position(|b| b.source == Source::Scratch);
-        let mut compiler = Compiler {
-            plan,
-            threads,
-            scratch: scratch.map_or(0, |n| plan.buffers[n].bytes),
-            trips: Vec::new(),
-        };
+        let mut compiler =
+            Compiler { plan, threads, scratch: scratch.map_or(0, |n| plan.buffers[n].bytes), trips: Vec::new() };
         let mut steps = compiler.steps(&plan.compute)?;
         steps.extend(compiler.steps(&plan.commit)?);
         Ok(Code {
@@ -123,7 +119,10 @@ impl Code {
         for (bound, &bytes) in buffers.iter().zip(&self.buffers) {
             super::part(&bound.buffer, bound.offset, bytes)?;
             if !bound.offset.is_multiple_of(4) {
-                return Err(Error::device(format!("a buffer begins at byte {}, which is no multiple of 4", bound.offset)));
+                return Err(Error::device(format!(
+                    "a buffer begins at byte {}, which is no multiple of 4",
+                    bound.offset
+                )));
             }
         }
         let run = Run { code: self, crew, buffers, scalars };
@@ -224,7 +223,8 @@ impl Compiler<'_> {
         for (number, (arg, spec)) in args.iter().zip(&kernel.args).enumerate() {
             let size = spec.dtype.size() as u64;
             let bytes = self.plan.buffers.get(arg.buffer).map(|b| b.bytes);
-            let bytes = bytes.ok_or_else(|| wrong(format!("argument {number}: buffer {} does not exist", arg.buffer)))?;
+            let bytes =
+                bytes.ok_or_else(|| wrong(format!("argument {number}: buffer {} does not exist", arg.buffer)))?;
             let first = self.last_row(arg).and_then(|rows| rows.checked_add(arg.offset)).filter(|&f| f <= bytes / size);
             let Some(first) = first else {
                 return Err(wrong(format!("argument {number} begins outside of its buffer of {bytes} bytes")));

@@ -170,7 +170,10 @@ impl ConvKernel {
             let info = args.get(*arg as usize).ok_or_else(|| wrong(format!("argument {arg} does not exist")))?;
             let len: usize = shape.iter().product();
             if !info.dtype.is_float() || (info.elements as usize) < len {
-                return Err(wrong(format!("operand {i} of shape {shape:?} is {} elements of {}", info.elements, info.dtype)));
+                return Err(wrong(format!(
+                    "operand {i} of shape {shape:?} is {} elements of {}",
+                    info.elements, info.dtype
+                )));
             }
         }
         let block = Program::new(&kernel.block, &kernel.shape, args, &kernel.label)?;

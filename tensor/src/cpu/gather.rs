@@ -127,7 +127,9 @@ impl GatherKernel {
                 let n = (inner - at).min(len - done);
                 let to = &mut buffer[done..done + n];
                 match usize::try_from(indices[row]).ok().filter(|&i| i < self.len) {
-                    Some(index) => storage::load(to, data, self.dtype, ((outer * self.len + index) * inner + at) as i64, 1),
+                    Some(index) => {
+                        storage::load(to, data, self.dtype, ((outer * self.len + index) * inner + at) as i64, 1)
+                    }
                     None => to.fill(0),
                 }
                 done += n;

@@ -187,7 +187,14 @@ pub(super) fn pack_left(to: Mem<'_>, from: Mem<'_>, first: i64, strides: Strides
 }
 
 /// As [`block`], with a left operand from [`pack_left`].
-pub(super) fn block_packed(left: Mem<'_>, right: Right<'_>, to: Mem<'_>, pitch: usize, size: (usize, usize, usize), add: bool) {
+pub(super) fn block_packed(
+    left: Mem<'_>,
+    right: Right<'_>,
+    to: Mem<'_>,
+    pitch: usize,
+    size: (usize, usize, usize),
+    add: bool,
+) {
     let (rows, cols, k) = size;
     let height = tile_shape().rows;
     let width = panel_width();

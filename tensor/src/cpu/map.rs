@@ -1,7 +1,15 @@
 //! Kernels that are nothing but a block.
 
-use super::{Env, memory::Mem, program::{ArgInfo, Kind, Program}};
-use crate::{error::Result, graph::{Binary, Unary}, plan::Kernel};
+use super::{
+    Env,
+    memory::Mem,
+    program::{ArgInfo, Kind, Program},
+};
+use crate::{
+    error::Result,
+    graph::{Binary, Unary},
+    plan::Kernel,
+};
 
 /// A block over a space, cut into pieces.
 pub(super) struct MapKernel {
@@ -45,7 +53,8 @@ pub(super) fn cost(program: &Program) -> f64 {
         Kind::Random { .. } => 1.5,
         Kind::Binary(Binary::Pow | Binary::Rem, ..) => 2.0,
         Kind::Unary(
-            Unary::Neg | Unary::Abs | Unary::Square | Unary::Relu | Unary::Not | Unary::IsFinite | Unary::Sign, _,
+            Unary::Neg | Unary::Abs | Unary::Square | Unary::Relu | Unary::Not | Unary::IsFinite | Unary::Sign,
+            _,
         ) => 0.06,
         Kind::Unary(..) => 0.5,
         Kind::Acc | Kind::Const(_) | Kind::Scalar(_) => 0.0,

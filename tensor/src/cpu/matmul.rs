@@ -88,7 +88,8 @@ impl Cut {
         let shape = tile_shape();
         let wanted = (2 * m * n).saturating_mul(k.max(1)).saturating_mul(batch) / PIECE;
         let wanted = wanted.clamp(1, MOST_PIECES).div_ceil(batch);
-        let even = |len: usize, most: usize, unit: usize| len.div_ceil(len.div_ceil(most)).next_multiple_of(unit).max(unit);
+        let even =
+            |len: usize, most: usize, unit: usize| len.div_ceil(len.div_ceil(most)).next_multiple_of(unit).max(unit);
         let (mut rows, mut cols) = (even(m, LARGEST.0, shape.rows), even(n, LARGEST.1, shape.cols));
         while m.div_ceil(rows) * n.div_ceil(cols) < wanted {
             if cols > 2 * shape.cols && cols >= rows {
@@ -181,7 +182,8 @@ impl MatMulKernel {
         let mut dtypes = [DType::F32; 2];
         let mut low = [0; 2];
         for (i, (view, rows, cols)) in [(a, cut.m, cut.k), (b, cut.k, cut.n)].into_iter().enumerate() {
-            let info = args.get(view.arg as usize).ok_or_else(|| wrong(format!("argument {} does not exist", view.arg)))?;
+            let info =
+                args.get(view.arg as usize).ok_or_else(|| wrong(format!("argument {} does not exist", view.arg)))?;
             if !info.dtype.is_float() {
                 return Err(wrong(format!("operand {i} is {}, not a float", info.dtype)));
             }
@@ -197,7 +199,16 @@ impl MatMulKernel {
             return Err(wrong("the result of a product is float32".into()));
         }
         let plain = block.plain_store().filter(|_| cut.parts == 1);
-        Ok(MatMulKernel { cut, places: cut.places(), batch_shape, views: [a.clone(), b.clone()], dtypes, low, block, plain })
+        Ok(MatMulKernel {
+            cut,
+            places: cut.places(),
+            batch_shape,
+            views: [a.clone(), b.clone()],
+            dtypes,
+            low,
+            block,
+            plain,
+        })
     }
 
     pub(super) fn run(&self, env: &Env<'_>) {

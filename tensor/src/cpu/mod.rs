@@ -113,9 +113,9 @@ fn memory(buffer: &Buffer) -> Result<&Memory> {
 }
 
 fn part(buffer: &Buffer, at: u64, len: u64) -> Result<Mem<'_>> {
-    memory(buffer)?.window(at, len).ok_or_else(|| {
-        Error::device(format!("{} from byte {at} on do not lie in the buffer", bytes_for_people(len)))
-    })
+    memory(buffer)?
+        .window(at, len)
+        .ok_or_else(|| Error::device(format!("{} from byte {at} on do not lie in the buffer", bytes_for_people(len))))
 }
 
 impl Executor for CpuExecutor {

@@ -119,7 +119,10 @@ impl PoolKernel {
             let info = args.get(*arg as usize).ok_or_else(|| wrong(format!("argument {arg} does not exist")))?;
             let len: usize = shape.iter().product();
             if !info.dtype.is_float() || (info.elements as usize) < len {
-                return Err(wrong(format!("operand {i} of shape {shape:?} is {} elements of {}", info.elements, info.dtype)));
+                return Err(wrong(format!(
+                    "operand {i} of shape {shape:?} is {} elements of {}",
+                    info.elements, info.dtype
+                )));
             }
             operands.push((*arg as usize, info.dtype, len));
         }
@@ -183,7 +186,15 @@ impl PoolKernel {
         low.min(high)..high
     }
 
-    fn compute(&self, sources: &[Mem<'_>; 2], image: usize, rows: Range<usize>, result: &mut [f32], positions: &mut [i32], values: &mut [f32]) {
+    fn compute(
+        &self,
+        sources: &[Mem<'_>; 2],
+        image: usize,
+        rows: Range<usize>,
+        result: &mut [f32],
+        positions: &mut [i32],
+        values: &mut [f32],
+    ) {
         let [_, height, width, channels] = self.x;
         let cell = |which: usize, y: usize, x: usize| -> &[f32] {
             sources[which].read(((image * height + y) * width + x) * channels, channels)

@@ -347,7 +347,12 @@ impl Axes {
         if merged.len() > MAX_RANK {
             return Err(format!("{} axes that cannot be merged, at most {MAX_RANK} fit", merged.len()));
         }
-        let mut axes = Axes { lens: [1; MAX_RANK], rank: merged.len().max(1), from: [usize::MAX; MAX_RANK], original: shape.len() };
+        let mut axes = Axes {
+            lens: [1; MAX_RANK],
+            rank: merged.len().max(1),
+            from: [usize::MAX; MAX_RANK],
+            original: shape.len(),
+        };
         for (i, (from, len)) in merged.into_iter().enumerate() {
             axes.lens[i] = len;
             axes.from[i] = from;

@@ -154,19 +154,26 @@ impl ReduceKernel {
                     results.fill(empty.word(self.op, self.dtype));
                 } else {
                     let mut state = empty;
-                    self.load.each(&frame, first * count, rows * count, 1, rows * count, &mut |position, len, value| {
-                        let mut done = 0;
-                        while done < len {
-                            let (row, at) = ((position + done) / count - first, (position + done) % count);
-                            let n = (count - at).min(len - done);
-                            state.add(self.op, self.dtype, part(value, done, n), n, at);
-                            done += n;
-                            if at + n == count {
-                                results[row] = state.word(self.op, self.dtype);
-                                state = empty;
+                    self.load.each(
+                        &frame,
+                        first * count,
+                        rows * count,
+                        1,
+                        rows * count,
+                        &mut |position, len, value| {
+                            let mut done = 0;
+                            while done < len {
+                                let (row, at) = ((position + done) / count - first, (position + done) % count);
+                                let n = (count - at).min(len - done);
+                                state.add(self.op, self.dtype, part(value, done, n), n, at);
+                                done += n;
+                                if at + n == count {
+                                    results[row] = state.word(self.op, self.dtype);
+                                    state = empty;
+                                }
                             }
-                        }
-                    });
+                        },
+                    );
                 }
                 self.block.run(&frame, first..first + rows, Mem::over(results));
                 first += rows;
@@ -258,7 +265,14 @@ impl ReduceKernel {
     }
 
     /// Reduces rows `rows` of the middle axis for neighbouring columns.
-    fn column_part(&self, frame: &Frame<'_>, row: usize, rows: std::ops::Range<usize>, first: usize, results: &mut [u32]) {
+    fn column_part(
+        &self,
+        frame: &Frame<'_>,
+        row: usize,
+        rows: std::ops::Range<usize>,
+        first: usize,
+        results: &mut [u32],
+    ) {
         let Layout { count, inner, .. } = self.layout;
         let mut best = [0; BLOCK];
         let width = results.len();

@@ -15,7 +15,7 @@ pub(super) enum Isa {
     Avx512,
 }
 
-/// The widest instruction set of this machine.
+/// The widest instruction set of this machine, or a narrower one if `ADDAX_CPU_ISA` says `avx2` or `base`: for tests.
 pub(super) fn isa() -> Isa {
     static ISA: OnceLock<Isa> = OnceLock::new();
     *ISA.get_or_init(|| {
@@ -24,10 +24,11 @@ pub(super) fn isa() -> Isa {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
             let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
             let wide = wide && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl");
-            if avx2 && wide {
+            let wanted = std::env::var("ADDAX_CPU_ISA").unwrap_or_default();
+            if avx2 && wide && wanted != "avx2" && wanted != "base" {
                 return Isa::Avx512;
             }
-            if avx2 {
+            if avx2 && wanted != "base" {
                 return Isa::Avx2;
             }
         }

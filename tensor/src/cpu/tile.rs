@@ -40,7 +40,15 @@ struct Tile<'a> {
 impl Program {
     /// Runs the block for `cols` of each of `rows`, in a space seen as rows of `width` positions. The core's results lie in
     /// `acc`: those of one row are consecutive, rows are `pitch` words apart.
-    pub(super) fn run_rows(&self, frame: &Frame<'_>, width: usize, rows: Range<usize>, cols: Range<usize>, acc: Mem<'_>, pitch: usize) {
+    pub(super) fn run_rows(
+        &self,
+        frame: &Frame<'_>,
+        width: usize,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        acc: Mem<'_>,
+        pitch: usize,
+    ) {
         let mut values = [Value::One(0); MAX_INSTS];
         self.constants(frame, &mut values);
         if cols.len() == width && pitch == width {
@@ -59,7 +67,15 @@ impl Program {
     }
     /// Evaluates a `load` hole: calls `each(position, length, value)` for every tile of every one of `count` ranges of `len`
     /// positions, `step` apart.
-    pub(super) fn each<'a>(&self, frame: &Frame<'a>, first: usize, len: usize, count: usize, step: usize, each: &mut dyn FnMut(usize, usize, Value<'a>)) {
+    pub(super) fn each<'a>(
+        &self,
+        frame: &Frame<'a>,
+        first: usize,
+        len: usize,
+        count: usize,
+        step: usize,
+        each: &mut dyn FnMut(usize, usize, Value<'a>),
+    ) {
         let mut values = [Value::One(0); MAX_INSTS];
         self.constants(frame, &mut values);
         if step == len {

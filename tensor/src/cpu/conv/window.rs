@@ -253,7 +253,16 @@ impl Window {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn unit(&self, env: &Env<'_>, worker: usize, groups: usize, source: Mem<'_>, image: usize, block: usize, program: &Program) {
+    fn unit(
+        &self,
+        env: &Env<'_>,
+        worker: usize,
+        groups: usize,
+        source: Mem<'_>,
+        image: usize,
+        block: usize,
+        program: &Program,
+    ) {
         let own = env.scratch.from(4 * (self.workers + worker * self.per_worker) as u64).part(0, 4 * self.per_worker);
         let rows = self.block_rows(block);
         let seen = self.source_rows(rows.clone());
@@ -278,7 +287,17 @@ impl Window {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn phase(&self, phase: &Phase, rows: Range<usize>, first_seen: usize, group: usize, source: Mem<'_>, filters: Mem<'_>, to: Mem<'_>, channels: usize) {
+    fn phase(
+        &self,
+        phase: &Phase,
+        rows: Range<usize>,
+        first_seen: usize,
+        group: usize,
+        source: Mem<'_>,
+        filters: Mem<'_>,
+        to: Mem<'_>,
+        channels: usize,
+    ) {
         let shape = tile_shape();
         let [_, _, width] = self.result;
         let down = positions(rows.clone(), phase.first[0], phase.step[0]);
@@ -297,8 +316,11 @@ impl Window {
                 for i in 0..tall {
                     let row = phase.source[0] + (y * phase.source_step[0]) as i64 - first_seen as i64;
                     let column = phase.source[1] + (x * phase.source_step[1]) as i64;
-                    starts[i] = row * self.frame.pitch() as i64 + column * self.frame.channels as i64 + (group * self.into) as i64;
-                    let (row, column) = (phase.first[0] + y * phase.step[0] - rows.start, phase.first[1] + x * phase.step[1]);
+                    starts[i] = row * self.frame.pitch() as i64
+                        + column * self.frame.channels as i64
+                        + (group * self.into) as i64;
+                    let (row, column) =
+                        (phase.first[0] + y * phase.step[0] - rows.start, phase.first[1] + x * phase.step[1]);
                     outs[i] = ((row * width + column) * channels + group * self.out + col) as i64;
                     x += 1;
                     if x == across.end {

@@ -90,8 +90,20 @@ fn better(op: ReduceOp, dtype: DType, a: u32, b: u32) -> bool {
             let (a, b) = (f32::from_bits(a), f32::from_bits(b));
             !b.is_nan() && (a.is_nan() || if largest { a > b } else { a < b })
         }
-        DType::I32 => if largest { (a as i32) > b as i32 } else { (a as i32) < b as i32 },
-        _ => if largest { a > b } else { a < b },
+        DType::I32 => {
+            if largest {
+                (a as i32) > b as i32
+            } else {
+                (a as i32) < b as i32
+            }
+        }
+        _ => {
+            if largest {
+                a > b
+            } else {
+                a < b
+            }
+        }
     }
 }
 
@@ -270,7 +282,13 @@ vectorised! {
 }
 
 /// Combines the parts of neighbouring columns in order.
-pub(super) fn join_columns<'a>(op: ReduceOp, dtype: DType, to: &mut [u32], parts: usize, of_part: &dyn Fn(usize) -> &'a [u32]) {
+pub(super) fn join_columns<'a>(
+    op: ReduceOp,
+    dtype: DType,
+    to: &mut [u32],
+    parts: usize,
+    of_part: &dyn Fn(usize) -> &'a [u32],
+) {
     if op == ReduceOp::Sum && dtype == DType::F32 {
         let mut sums = [0.0; super::BLOCK];
         let sums = &mut sums[..to.len()];
