@@ -32,7 +32,8 @@ fn main() -> addax::Result<()> {
     println!("{}", model.summary());
     let mut best = EarlyStopping::new("val_loss").patience(3).restore_best_weights(true);
     let mut slower = ReduceLROnPlateau::new("val_loss").factor(0.3).patience(1);
-    let fit = Fit::epochs(epochs).batch_size(128).validation_split(0.1).seed(1).callback(&mut best).callback(&mut slower);
+    let fit =
+        Fit::epochs(epochs).batch_size(128).validation_split(0.1).seed(1).callback(&mut best).callback(&mut slower);
     let listening = interrupt::stops(fit.stop_handle())?;
 
     let began = Instant::now();
