@@ -34,7 +34,7 @@ fn main() -> addax::Result<()> {
     let mut early = EarlyStopping::new("val_loss").patience(patience).restore_best_weights(true);
     let mut slower = ReduceLROnPlateau::new("val_loss").factor(0.5).patience(3).min_lr(1e-5);
     let mut best = ModelCheckpoint::new(out.join("best.addax")).save_best_only(true);
-    let mut fit = Fit::epochs(EPOCHS)
+    let fit = Fit::epochs(EPOCHS)
         .batch_size(32)
         .validation_split(0.15)
         .seed(42)
