@@ -47,10 +47,6 @@ struct Layout {
     per_worker: usize,
     /// Rows of the result in a block (whole images for gradients).
     rows: usize,
-    /// Where the positions of the largest lie in a worker's part.
-    positions: usize,
-    /// Where a row of values lies.
-    values: usize,
 }
 
 fn aligned(elements: usize) -> usize {
@@ -82,7 +78,7 @@ fn parts(kernel: &Kernel) -> Result<(Kind, Pool2d, [usize; 4], [usize; 4])> {
 
 fn layout(kernel: &Kernel, kind: Kind, x: [usize; 4], y: [usize; 4]) -> Layout {
     let Core::Pool2d { operands, .. } = &kernel.core else {
-        return Layout { converted: Vec::new(), workers: 0, per_worker: 0, rows: 1, positions: 0, values: 0 };
+        return Layout { converted: Vec::new(), workers: 0, per_worker: 0, rows: 1 };
     };
     let mut first = 0;
     let converted = operands.iter().map(|(arg, shape)| {
@@ -96,9 +92,7 @@ fn layout(kernel: &Kernel, kind: Kind, x: [usize; 4], y: [usize; 4]) -> Layout {
     let gradient = matches!(kind, Kind::MaxGrad | Kind::AvgGrad);
     let out = if gradient { x } else { y };
     let rows = if gradient { x[1] } else { (BLOCK / (out[2] * out[3]).max(1)).clamp(1, out[1].max(1)) };
-    let positions = aligned(rows * out[2] * out[3]);
-    let values = positions + aligned(x[3]);
-    Layout { converted, workers: first, per_worker: values + aligned(x[3]), rows, positions, values }
+    Layout { converted, workers: first, per_worker: aligned(rows * out[2] * out[3]), rows }
 }
 
 impl PoolKernel {
@@ -152,9 +146,7 @@ impl PoolKernel {
                 let own = env.scratch.from(4 * at as u64).part(0, 4 * self.layout.per_worker);
                 let len = rows.len() * out[2] * out[3];
                 let result = own.write::<f32>(0, len);
-                let positions = own.write::<i32>(self.layout.positions, self.x[3]);
-                let values = own.write::<f32>(self.layout.values, self.x[3]);
-                self.compute(&sources, image, rows, result, positions, values);
+                self.compute(&sources, image, rows, result);
                 let start = (image * out[1] + first) * out[2] * out[3];
                 self.block.run(&env.frame(worker), start..start + len, own);
             }
@@ -186,113 +178,140 @@ impl PoolKernel {
         low.min(high)..high
     }
 
-    fn compute(
-        &self,
-        sources: &[Mem<'_>; 2],
-        image: usize,
-        rows: Range<usize>,
-        result: &mut [f32],
-        positions: &mut [i32],
-        values: &mut [f32],
-    ) {
-        let [_, height, width, channels] = self.x;
-        let cell = |which: usize, y: usize, x: usize| -> &[f32] {
-            sources[which].read(((image * height + y) * width + x) * channels, channels)
-        };
-        let gradient = |which: usize, y: usize, x: usize| -> &[f32] {
-            sources[which].read(((image * self.y[1] + y) * self.y[2] + x) * channels, channels)
-        };
-        if matches!(self.kind, Kind::MaxGrad | Kind::AvgGrad) {
-            result.fill(0.0);
-            for oy in 0..self.y[1] {
-                for ox in 0..self.y[2] {
-                    let (down, across) = (self.cells(0, oy), self.cells(1, ox));
-                    let count = down.len() * across.len();
-                    if self.kind == Kind::MaxGrad {
-                        self.find(&cell, down.clone(), across.clone(), values, positions);
-                    }
-                    for (i, (y, x)) in down.flat_map(|y| across.clone().map(move |x| (y, x))).enumerate() {
-                        let to = &mut result[(y * width + x) * channels..][..channels];
-                        if self.kind == Kind::MaxGrad {
-                            add_where(to, gradient(1, oy, ox), positions, i as i32);
-                        } else {
-                            add_scaled(to, gradient(0, oy, ox), 1.0 / count as f32);
-                        }
-                    }
-                }
-            }
-            return;
-        }
-        let mut out = result.chunks_exact_mut(channels.max(1));
-        for oy in rows {
-            for ox in 0..self.y[2] {
-                let Some(to) = out.next() else { return };
-                let (down, across) = (self.cells(0, oy), self.cells(1, ox));
-                let count = down.len() * across.len();
-                let cells = down.clone().flat_map(|y| across.clone().map(move |x| (y, x)));
-                match self.kind {
-                    Kind::Max => {
-                        to.fill(f32::NEG_INFINITY);
-                        cells.for_each(|(y, x)| largest(to, cell(0, y, x)));
-                    }
-                    Kind::MaxGather => {
-                        self.find(&cell, down.clone(), across.clone(), values, positions);
-                        to.fill(0.0);
-                        cells.enumerate().for_each(|(i, (y, x))| add_where(to, cell(1, y, x), positions, i as i32));
-                    }
-                    _ => {
-                        to.fill(0.0);
-                        cells.for_each(|(y, x)| add_scaled(to, cell(0, y, x), 1.0));
-                        scale(to, 1.0 / count.max(1) as f32);
-                    }
-                }
-            }
-        }
+    /// The cells of a window that exist, within an image.
+    fn window(&self, oy: usize, ox: usize) -> Window {
+        let (down, across) = (self.cells(0, oy), self.cells(1, ox));
+        let [_, _, width, channels] = self.x;
+        let first = (down.start * width + across.start) * channels;
+        Window { first, rows: down.len(), cols: across.len(), pitch: width * channels, channels }
     }
 
-    /// For every channel, which cell of the window is the first largest.
-    fn find<'a>(
-        &self,
-        cell: &dyn Fn(usize, usize, usize) -> &'a [f32],
-        down: Range<usize>,
-        across: Range<usize>,
-        values: &mut [f32],
-        positions: &mut [i32],
-    ) {
-        positions.fill(-1);
-        for (i, (y, x)) in down.flat_map(|y| across.clone().map(move |x| (y, x))).enumerate() {
-            track(values, positions, cell(0, y, x), i as i32);
+    /// Some rows of the result of an image.
+    fn compute(&self, sources: &[Mem<'_>; 2], image: usize, rows: Range<usize>, result: &mut [f32]) {
+        let large = self.x[1..].iter().product::<usize>();
+        let small = self.y[1..].iter().product::<usize>();
+        let channels = self.x[3];
+        let of = |which: usize, len: usize| -> &[f32] { sources[which].read(image * len, len) };
+        let first = rows.start;
+        match self.kind {
+            Kind::MaxGrad | Kind::AvgGrad => {
+                result.fill(0.0);
+                let max = self.kind == Kind::MaxGrad;
+                let (x, dy) = if max { (of(0, large), of(1, small)) } else { (&[][..], of(0, small)) };
+                for (i, dy) in dy.chunks_exact(channels.max(1)).enumerate() {
+                    let window = self.window(i / self.y[2], i % self.y[2]);
+                    if max { max_grad(result, x, dy, window) } else { avg_grad(result, dy, window) }
+                }
+            }
+            _ => {
+                let x = of(0, large);
+                let v = if self.kind == Kind::MaxGather { of(1, large) } else { &[][..] };
+                for (i, to) in result.chunks_exact_mut(channels.max(1)).enumerate() {
+                    let window = self.window(first + i / self.y[2], i % self.y[2]);
+                    match self.kind {
+                        Kind::Max => max(to, x, window),
+                        Kind::MaxGather => max_gather(to, x, v, window),
+                        _ => avg(to, x, window),
+                    }
+                }
+            }
         }
     }
 }
 
+/// Cells of an image, all channels of each.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// First element of the first cell.
+    first: usize,
+    rows: usize,
+    cols: usize,
+    /// Elements from row to row.
+    pitch: usize,
+    channels: usize,
+}
+
+/// Channels that are handled together: what is known of them stays in the first cache.
+const GROUP: usize = 64;
+
+impl Window {
+    /// Calls `each(number, element)` for every cell, where the element is that of channel `channel`.
+    #[inline(always)]
+    fn cells(self, channel: usize, mut each: impl FnMut(i32, usize)) {
+        let mut number = 0;
+        for row in 0..self.rows {
+            for col in 0..self.cols {
+                each(number, self.first + row * self.pitch + col * self.channels + channel);
+                number += 1;
+            }
+        }
+    }
+    /// Which cell is the first largest, for each channel of a group. NaN counts as larger than all numbers.
+    #[inline(always)]
+    fn find(self, x: &[f32], channel: usize, at: &mut [i32]) {
+        let mut best = [f32::NEG_INFINITY; GROUP];
+        let best = &mut best[..at.len()];
+        at.fill(0);
+        self.cells(channel, |number, element| {
+            let x = &x[element..element + best.len()];
+            for ((best, at), &x) in best.iter_mut().zip(at.iter_mut()).zip(x) {
+                let wins = !math::is_nan(*best) & (math::is_nan(x) | (x > *best));
+                *best = if wins { x } else { *best };
+                *at = if wins { number } else { *at };
+            }
+        });
+    }
+}
+
 vectorised! {
-    fn largest(to: &mut [f32], from: &[f32]) {
-        for (to, &x) in to.iter_mut().zip(from) {
-            *to = if *to > x || math::is_nan(*to) { *to } else { x };
+    fn max(to: &mut [f32], x: &[f32], window: Window) {
+        to.fill(f32::NEG_INFINITY);
+        window.cells(0, |_, element| {
+            for (to, &x) in to.iter_mut().zip(&x[element..]) {
+                *to = if *to > x || math::is_nan(*to) { *to } else { x };
+            }
+        });
+    }
+    fn max_gather(to: &mut [f32], x: &[f32], v: &[f32], window: Window) {
+        let mut at = [0; GROUP];
+        for (group, to) in to.chunks_mut(GROUP).enumerate() {
+            let at = &mut at[..to.len()];
+            window.find(x, group * GROUP, at);
+            window.cells(group * GROUP, |number, element| {
+                for ((to, &at), &v) in to.iter_mut().zip(at.iter()).zip(&v[element..]) {
+                    *to = if at == number { v } else { *to };
+                }
+            });
         }
     }
-    /// Keeps the first largest; NaN counts as larger than all numbers. The first cell always wins.
-    fn track(values: &mut [f32], positions: &mut [i32], from: &[f32], position: i32) {
-        for ((value, at), &x) in values.iter_mut().zip(positions).zip(from) {
-            let take = position == 0 || (!math::is_nan(*value) && (math::is_nan(x) || x > *value));
-            *value = if take { x } else { *value };
-            *at = if take { position } else { *at };
+    fn max_grad(dx: &mut [f32], x: &[f32], dy: &[f32], window: Window) {
+        let mut at = [0; GROUP];
+        for (group, dy) in dy.chunks(GROUP).enumerate() {
+            let at = &mut at[..dy.len()];
+            window.find(x, group * GROUP, at);
+            window.cells(group * GROUP, |number, element| {
+                for ((dx, &at), &dy) in dx[element..].iter_mut().zip(at.iter()).zip(dy) {
+                    *dx += if at == number { dy } else { 0.0 };
+                }
+            });
         }
     }
-    fn add_where(to: &mut [f32], from: &[f32], positions: &[i32], position: i32) {
-        for ((to, &x), &at) in to.iter_mut().zip(from).zip(positions) {
-            *to += if at == position { x } else { 0.0 };
-        }
+    fn avg(to: &mut [f32], x: &[f32], window: Window) {
+        let factor = 1.0 / (window.rows * window.cols).max(1) as f32;
+        to.fill(0.0);
+        window.cells(0, |_, element| {
+            for (to, &x) in to.iter_mut().zip(&x[element..]) {
+                *to += x;
+            }
+        });
+        to.iter_mut().for_each(|to| *to *= factor);
     }
-    fn add_scaled(to: &mut [f32], from: &[f32], factor: f32) {
-        for (to, &x) in to.iter_mut().zip(from) {
-            *to += x * factor;
-        }
-    }
-    fn scale(to: &mut [f32], factor: f32) {
-        for to in to {
-            *to *= factor;
-        }
+    fn avg_grad(dx: &mut [f32], dy: &[f32], window: Window) {
+        let factor = 1.0 / (window.rows * window.cols).max(1) as f32;
+        window.cells(0, |_, element| {
+            for (dx, &dy) in dx[element..].iter_mut().zip(dy) {
+                *dx += dy * factor;
+            }
+        });
     }
 }

@@ -165,6 +165,13 @@ impl ReduceKernel {
                             while done < len {
                                 let (row, at) = ((position + done) / count - first, (position + done) % count);
                                 let n = (count - at).min(len - done);
+                                if let (Value::Many(words), true) = (value, at == 0 && n == count) {
+                                    let whole = (len - done) / count;
+                                    let words = words.part(done * 4, whole * count * 4).read(0, whole * count);
+                                    fold::rows(self.op, self.dtype, &mut results[row..row + whole], words, count);
+                                    done += whole * count;
+                                    continue;
+                                }
                                 state.add(self.op, self.dtype, part(value, done, n), n, at);
                                 done += n;
                                 if at + n == count {
@@ -292,6 +299,12 @@ impl ReduceKernel {
             while done < len {
                 let (at, column) = ((position + done) / inner % count, (position + done) % inner - first);
                 let n = (width - column).min(len - done);
+                if let (Value::Many(words), false, true) = (value, track, n == inner) {
+                    let whole = (len - done) / inner * inner;
+                    fold::column_rows(self.op, self.dtype, results, words.part(done * 4, whole * 4).read(0, whole));
+                    done += whole;
+                    continue;
+                }
                 let (value, to) = (part(value, done, n), &mut results[column..column + n]);
                 if track {
                     fold::track(self.op, self.dtype, &mut best[column..column + n], to, value.operand(n), at as u32);

@@ -36,15 +36,12 @@ impl State {
     }
     /// Adds `len` terms, the first of which stands at `position`.
     pub(super) fn add(&mut self, op: ReduceOp, dtype: DType, terms: Value<'_>, len: usize, position: usize) {
-        let mut filled = [0; 1024];
-        let terms = match terms {
-            Value::Many(terms) => terms.read::<u32>(0, len),
-            Value::One(word) => {
-                let filled = &mut filled[..len.min(1024)];
-                filled.fill(word);
-                &*filled
-            }
-        };
+        match terms {
+            Value::Many(terms) => self.add_terms(op, dtype, terms.read::<u32>(0, len), position),
+            Value::One(word) => self.add_terms(op, dtype, &[word; 1024][..len.min(1024)], position),
+        }
+    }
+    fn add_terms(&mut self, op: ReduceOp, dtype: DType, terms: &[u32], position: usize) {
         match (op, dtype) {
             (ReduceOp::Sum, DType::F32) => self.sum += f64::from(f32::from_bits(row(op, dtype, terms))),
             (ReduceOp::ArgMax | ReduceOp::ArgMin, _) => {
@@ -193,6 +190,62 @@ vectorised! {
                 ReduceOp::Any => lanes(terms, 0, |a, b| a | b),
                 ReduceOp::All => lanes(terms, 1, |a, b| a & b),
             },
+        }
+    }
+    /// Reduces rows of `len` terms each, which lie one after the other.
+    pub(super) fn rows(op: ReduceOp, dtype: DType, to: &mut [u32], terms: &[u32], len: usize) {
+        #[inline(always)]
+        fn each<T: Copy>(to: &mut [u32], terms: &[T], len: usize, f: impl Fn(&[T]) -> u32) {
+            for (to, terms) in to.iter_mut().zip(terms.chunks_exact(len)) {
+                *to = f(terms);
+            }
+        }
+        match (op, dtype) {
+            (ReduceOp::Sum, DType::F32) => {
+                each(to, bytemuck::cast_slice(terms), len, |row: &[f32]| lanes(row, 0.0, |a, b| a + b).to_bits());
+            }
+            (ReduceOp::Max, DType::F32) => {
+                each(to, bytemuck::cast_slice(terms), len, |row: &[f32]| lanes(row, f32::NEG_INFINITY, max).to_bits());
+            }
+            _ => {
+                for (to, terms) in to.iter_mut().zip(terms.chunks_exact(len)) {
+                    let mut state = State::new(op, dtype);
+                    state.add_terms(op, dtype, terms, 0);
+                    *to = state.word(op, dtype);
+                }
+            }
+        }
+    }
+    /// Adds terms of several rows, one after the other in memory, to each of neighbouring columns.
+    pub(super) fn column_rows(op: ReduceOp, dtype: DType, to: &mut [u32], terms: &[u32]) {
+        if op == ReduceOp::Sum && dtype == DType::F32 {
+            let to: &mut [f32] = bytemuck::cast_slice_mut(to);
+            let terms: &[f32] = bytemuck::cast_slice(terms);
+            let width = to.len().max(1);
+            // A vector of columns stays in a register for all rows.
+            for (at, to) in to.chunks_mut(16).enumerate() {
+                if let Ok(to) = <&mut [f32; 16]>::try_from(&mut *to) {
+                    let mut sums = *to;
+                    for row in terms.chunks_exact(width) {
+                        if let Some(Ok(row)) = row.get(16 * at..16 * at + 16).map(<&[f32; 16]>::try_from) {
+                            for (sum, &x) in sums.iter_mut().zip(row) {
+                                *sum += x;
+                            }
+                        }
+                    }
+                    *to = sums;
+                } else {
+                    for row in terms.chunks_exact(width) {
+                        for (to, &x) in to.iter_mut().zip(row.get(16 * at..).unwrap_or(&[])) {
+                            *to += x;
+                        }
+                    }
+                }
+            }
+        } else {
+            for row in terms.chunks_exact(to.len().max(1)) {
+                columns(op, dtype, to, Operand::Many(row));
+            }
         }
     }
     /// Adds a term to each of neighbouring columns.
