@@ -1,5 +1,7 @@
 //! The same seed gives the same bits.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
+
 mod common;
 
 use addax::{layers::*, prelude::*, tensor::cpu::CpuExecutor};

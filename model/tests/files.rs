@@ -1,5 +1,7 @@
 //! Saving and loading: the same predictions in another process, exact resume, and files that are not what they should be.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
+
 mod common;
 
 use addax::{layers::*, prelude::*};

@@ -1,5 +1,7 @@
 //! Guard rails: each mistake is told once, in plain words, and can be silenced.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
+
 mod common;
 
 use addax::{layers::*, prelude::*};
@@ -91,7 +93,7 @@ fn layers_frozen_after_compile() {
 fn a_model_that_learns_by_heart() {
     // Labels without meaning: only learning by heart helps.
     let x: Vec<f32> = (0..24 * 4).map(|i| ((i * 7919) % 101) as f32 / 50.0 - 1.0).collect();
-    let y: Vec<i32> = (0..24).map(|i| (i * i * 31 % 7 % 3) as i32).collect();
+    let y: Vec<i32> = (0..24).map(|i| i * i * 31 % 7 % 3).collect();
     let data = Dataset::new(Array::new([24, 4], &x).unwrap(), Array::new([24], &y).unwrap()).unwrap();
     let mut model = Sequential::new().input([4]).add(Dense::new(32).activation("relu")).add(Dense::new(3)).seed(1);
     model.compile(Compile::new(Adam::new(0.02)).loss(SparseCategoricalCrossentropy::from_logits())).unwrap();

@@ -1,5 +1,7 @@
 //! Trainings of real Keras, repeated: same first weights, same order of rows, same numbers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
+
 mod common;
 
 use addax::prelude::*;

@@ -1,5 +1,7 @@
 //! The order of hooks, stopping, and what callbacks can do with a model.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
+
 mod common;
 
 use addax::{callbacks::Direction, prelude::*};

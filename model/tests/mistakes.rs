@@ -1,5 +1,7 @@
 //! Every slip is an error that names the thing, what was expected, what came, and where.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
+
 mod common;
 
 use addax::{layers::*, prelude::*};

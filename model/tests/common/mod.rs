@@ -1,5 +1,6 @@
 //! What several tests need.
 #![allow(dead_code, reason = "each test uses a part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
 use addax::{callbacks::Console, prelude::*, tensor::Shape};
 use serde_json::Value;
