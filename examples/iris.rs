@@ -34,7 +34,7 @@ fn main() -> addax::Result<()> {
 
 fn train_on(train: &Dataset, width: usize) -> addax::Result<Sequential> {
     // The statistics come from these rows alone and are saved with the model.
-    let mut normalization = Normalization::new();
+    let normalization = Normalization::new();
     normalization.adapt(train.x().as_ref())?;
     let mut model = Sequential::new()
         .input([4])
