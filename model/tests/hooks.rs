@@ -88,11 +88,17 @@ fn a_stop_handle_ends_the_training_and_keeps_its_history() {
 fn a_handle_stops_from_another_thread() {
     let fit = Fit::epochs(1_000_000).verbose(0);
     let stop = fit.stop_handle();
+    let (begun, waiting) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        waiting.recv().unwrap();
         stop.stop();
     });
-    let history = compiled().fit(&blobs(64, 1), fit).unwrap();
+    let teller = LambdaCallback::new().on_epoch_end(move |_, _, _| {
+        // After the first word nobody listens any more.
+        let _ = begun.send(());
+        Ok(())
+    });
+    let history = compiled().fit(&blobs(64, 1), fit.callback(teller)).unwrap();
     thread.join().unwrap();
     assert!(!history.epochs().is_empty() && history.epochs().len() < 1_000_000);
 }

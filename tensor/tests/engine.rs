@@ -183,3 +183,27 @@ fn a_reversed_loop_sees_the_last_row_first() {
     assert_eq!(out[1].to_vec::<f32>().unwrap(), vec![7.0, 6.0, 4.0]);
     assert_eq!(out[0].to_vec::<f32>().unwrap(), vec![7.0]);
 }
+
+/// A step that is recorded anew each time keeps the meaning of its `if`s and numbers; the plan cache changes no bit of it.
+#[test]
+fn a_step_with_an_if_is_the_same_without_the_plan_cache() {
+    let train = |cache: bool| {
+        let device = Device::cpu().unwrap();
+        device.set_plan_cache(cache);
+        let w = Variable::new(on(&device, &[0.3, -0.7, 1.1], &[3]));
+        for step in 0..20u32 {
+            let x = Tensor::iota(DType::F32, [4, 3], 0) * 0.25 + f64::from(step);
+            let mut gradient = (x.sin() * w.value()).mean(0);
+            if step % 5 == 0 {
+                gradient = gradient.tanh() * 2.0;
+            }
+            let next = w.value() - gradient * (0.1 / f64::from(step + 1));
+            run::step(&[], vec![(w.clone(), next)]).unwrap();
+        }
+        (w.value().to_vec::<f32>().unwrap(), device.plan_cache())
+    };
+    let ((with, kept), (without, planned_anew)) = (train(true), train(false));
+    assert_eq!(with, without);
+    assert!(kept.hits >= 18, "{kept:?}");
+    assert_eq!(planned_anew.hits, 0, "{planned_anew:?}");
+}
