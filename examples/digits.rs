@@ -6,7 +6,7 @@
 //! checkpoint and restored, training ends early. `--full` trains every epoch instead, for comparison. The test set is seen
 //! once, at the end.
 
-use addax::{callbacks::*, layers::*, losses::SparseCategoricalCrossentropy, optimizers::Adam, prelude::*};
+use addax::{Error, layers::*, prelude::*};
 use addax_examples::{arguments::Arguments, curves, interrupt, picture};
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ fn main() -> addax::Result<()> {
     let mut early = EarlyStopping::new("val_loss").patience(patience).restore_best_weights(true);
     let mut slower = ReduceLROnPlateau::new("val_loss").factor(0.5).patience(3).min_lr(1e-5);
     let mut best = ModelCheckpoint::new(out.join("best.addax")).save_best_only(true);
-    let mut fit = Fit::epochs(EPOCHS)
+    let fit = Fit::epochs(EPOCHS)
         .batch_size(32)
         .validation_split(0.15)
         .seed(42)
@@ -61,11 +61,11 @@ fn main() -> addax::Result<()> {
             early.best_epoch.map_or(0, |e| e + 1)
         );
     }
-    println!("learning rate cut {} times, to {:.0e}", slower.reductions().len(), model.learning_rate()?);
+    println!("learning rate cut {} times, to {:.0e}", slower.reductions.len(), model.learning_rate()?);
 
     let path = out.join("digits.addax");
     model.save(&path)?;
-    let loaded = Sequential::load(&path)?;
+    let mut loaded = Model::load(&path)?;
     curves::save(&history, &["loss", "val_loss", "accuracy", "val_accuracy"], out.join("curves.svg"))?;
     println!("saved {} and {}\n", path.display(), out.join("curves.svg").display());
 
@@ -88,7 +88,7 @@ fn network() -> Sequential {
 }
 
 /// A few test images with what the model says about them.
-fn show(model: &Sequential, test: &Dataset) -> addax::Result<()> {
+fn show(model: &Model, test: &Dataset) -> addax::Result<()> {
     let few = test.slice(0..6)?;
     let logits = model.predict(few.x().as_ref())?.to_vec::<f32>()?;
     let labels = few.y().map(|y| y.to_vec::<i32>()).transpose()?.unwrap_or_default();

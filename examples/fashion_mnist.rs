@@ -5,7 +5,7 @@
 //! The files are looked for in `--data`, in `FASHION_MNIST`, where Debian's package `dataset-fashion-mnist` puts them, and in
 //! the cache; else they are downloaded, if this was built with `--features download`.
 
-use addax::{callbacks::*, layers::*, losses::SparseCategoricalCrossentropy, optimizers::Adam, prelude::*};
+use addax::{Error, layers::*, prelude::*};
 use addax_examples::{arguments::Arguments, interrupt};
 use std::time::Instant;
 
@@ -15,7 +15,10 @@ fn main() -> addax::Result<()> {
     if let Some(device) = arguments.value("device") {
         Device::set_default(&Device::by_name(device)?);
     }
-    let mut source = data::FashionMnist::new().progress(|p| eprintln!("{p}"));
+    let mut source = data::FashionMnist::new().progress(|p| match p.total {
+        Some(total) => eprint!("\r{} {} of {} kB", p.file, p.done / 1000, total / 1000),
+        None => eprint!("\r{} {} kB", p.file, p.done / 1000),
+    });
     if let Some(folder) = arguments.value("data") {
         source = source.folder(folder);
     }
@@ -29,7 +32,8 @@ fn main() -> addax::Result<()> {
     println!("{}", model.summary());
     let mut best = EarlyStopping::new("val_loss").patience(3).restore_best_weights(true);
     let mut slower = ReduceLROnPlateau::new("val_loss").factor(0.3).patience(1);
-    let fit = Fit::epochs(epochs).batch_size(128).validation_split(0.1).seed(1).callback(&mut best).callback(&mut slower);
+    let fit =
+        Fit::epochs(epochs).batch_size(128).validation_split(0.1).seed(1).callback(&mut best).callback(&mut slower);
     let listening = interrupt::stops(fit.stop_handle())?;
 
     let began = Instant::now();

@@ -3,19 +3,19 @@
 //!
 //! `cargo run --release --example iris`
 
-use addax::{layers::*, losses::SparseCategoricalCrossentropy, optimizers::Adam, prelude::*};
+use addax::{layers::*, prelude::*};
 
 fn main() -> addax::Result<()> {
     let iris = data::sets::iris()?;
     println!("{} flowers, {} measurements each: {}", iris.data.len(), iris.features.len(), iris.features.join(", "));
-    let (rest, test) = iris.data.stratified_train_test(0.2, 1)?;
+    let (rest, test) = iris.data.train_test(0.2, 1)?;
 
     // Which width is better? Every row of `rest` is validation data once.
     let mut best = (0, 0.0);
     for width in [4, 16] {
         let mut accuracies = Vec::new();
         for (train, validation) in rest.stratified_k_fold(5, 2)? {
-            let model = train_on(&train, width)?;
+            let mut model = train_on(&train, width)?;
             accuracies.push(model.evaluate(&validation)?.get("accuracy")?);
         }
         let mean = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
@@ -27,14 +27,14 @@ fn main() -> addax::Result<()> {
     }
 
     println!("training width {} on all {} rows", best.0, rest.len());
-    let model = train_on(&rest, best.0)?;
+    let mut model = train_on(&rest, best.0)?;
     println!("test accuracy: {:.3}", model.evaluate(&test)?.get("accuracy")?);
     Ok(())
 }
 
 fn train_on(train: &Dataset, width: usize) -> addax::Result<Sequential> {
     // The statistics come from these rows alone and are saved with the model.
-    let mut normalization = Normalization::new();
+    let normalization = Normalization::new();
     normalization.adapt(train.x().as_ref())?;
     let mut model = Sequential::new()
         .input([4])

@@ -20,9 +20,9 @@ mod options;
 mod refused;
 mod source;
 
-pub use serde_json;
 pub use model_dir::ModelDir;
 pub use options::ReadOptions;
+pub use serde_json;
 pub use weights::Weights;
 
 /// Compiles and runs the README's example.

@@ -478,3 +478,22 @@ fn arrays_of_odd_bytes_come_back() {
         assert_eq!(x.pad(vec![(1, 0)], 9i64).to_vec::<u8>().unwrap()[0], 9);
     }
 }
+
+/// Threads share the device: each gets what it asked for.
+#[test]
+fn threads_read_side_by_side() {
+    if gpu().is_none() {
+        return;
+    }
+    let _alone = alone();
+    std::thread::scope(|scope| {
+        for thread in 0..6u32 {
+            scope.spawn(move || {
+                for n in 0..40u32 {
+                    let x = Tensor::from_vec([thread, n], [2]) + 1i64;
+                    assert_eq!(x.to_vec::<u32>().unwrap(), [thread + 1, n + 1]);
+                }
+            });
+        }
+    });
+}

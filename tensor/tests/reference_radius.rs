@@ -1,4 +1,5 @@
 //! The radius against plain `f32`: whatever order a sum is taken in, whatever the standard library's functions give.
+#![allow(clippy::unwrap_used)]
 
 use addax_tensor::{
     Tensor,

@@ -1,6 +1,6 @@
 //! The standard workloads, timed as `xtask/bench/peers.py` times them in Keras and PyTorch: run it as `cargo xtask bench`.
 
-use addax::{layers::*, losses::SparseCategoricalCrossentropy, optimizers::Adam, prelude::*};
+use addax::{layers::*, prelude::*};
 use addax_examples::arguments::Arguments;
 use std::time::Instant;
 
@@ -75,9 +75,9 @@ fn measure(work: &Work, json: bool) -> addax::Result<()> {
     let first = epoch(&mut model)?;
     let best = epoch(&mut model)?.min(epoch(&mut model)?);
     let steps = work.rows as f64 / work.batch as f64;
-    model.predict_with(&x, Predict::batch_size(work.batch))?;
+    model.predict_in_batches(&x, work.batch)?;
     let began = Instant::now();
-    model.predict_with(&x, Predict::batch_size(work.batch))?;
+    model.predict_in_batches(&x, work.batch)?;
     let predict = began.elapsed().as_secs_f64();
     model.predict(&one)?;
     let mut call = f64::MAX;

@@ -24,6 +24,8 @@ pub(super) struct Code {
     scalars: usize,
 }
 
+// Steps are made once and run from one list: a box more would be a jump more.
+#[allow(clippy::large_enum_variant)]
 enum Node {
     Kernel { kernel: Ready, args: Vec<Window> },
     Loop { trips: usize, body: Vec<Node> },
@@ -37,6 +39,7 @@ struct Window {
 }
 
 /// A kernel made ready.
+#[allow(clippy::large_enum_variant)]
 enum Ready {
     /// Its shape is empty.
     Nothing,

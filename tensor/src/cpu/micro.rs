@@ -8,6 +8,9 @@
 //! Safety argument: [`product`] checks every element that a kernel will touch against the windows before it calls one, and
 //! kernels of an instruction set are only chosen after [`isa`] found it.
 
+// Loops over registers are written by index, as the compiler unrolls them.
+#![allow(clippy::needless_range_loop)]
+
 use super::{
     memory::Mem,
     simd::{Isa, isa},

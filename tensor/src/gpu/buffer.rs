@@ -5,10 +5,7 @@ use crate::{
     error::{Error, ErrorKind, OutOfMemory, Result},
     graph::lock,
 };
-use std::{
-    ops::Range,
-    sync::{Arc, Mutex, atomic::Ordering},
-};
+use std::{ops::Range, sync::atomic::Ordering, time::Duration};
 
 /// One value's memory.
 pub struct GpuBuffer {
@@ -30,6 +27,8 @@ impl Drop for GpuBuffer {
 const MAX_STAGED: u64 = 32 << 20;
 /// Bytes copied at a time.
 const CHUNK: usize = 4 << 20;
+/// Longest time between the end of a copy and the word that it has ended.
+const MAX_CALLBACK: Duration = Duration::from_secs(10);
 /// Largest readback buffer that is kept for the next time.
 const MAX_KEPT: u64 = 16 << 20;
 
@@ -128,17 +127,17 @@ impl Gpu {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&from.raw, start, &staging, 0, length);
         self.queue.submit([encoder.finish()]);
-        let done: Arc<Mutex<Option<Result<(), wgpu::BufferAsyncError>>>> = Arc::default();
-        let signal = done.clone();
-        staging.map_async(wgpu::MapMode::Read, 0..length, move |result| *lock(&signal) = Some(result));
+        let (done, mapped) = std::sync::mpsc::channel();
+        staging.map_async(wgpu::MapMode::Read, 0..length, move |result| drop(done.send(result)));
         self.wait()?;
         self.counters.readbacks.fetch_add(1, Ordering::Relaxed);
         self.counters.staged.store(0, Ordering::Relaxed);
         let failed = |why: &str| Error::device(format!("{}: reading {length} bytes failed: {why}", self.name));
-        match lock(&done).take() {
-            Some(Ok(())) => {}
-            Some(Err(error)) => return Err(failed(&error.to_string())),
-            None => return Err(failed("the device never answered")),
+        // The device is done, but it may be another thread's wait that calls back.
+        match mapped.recv_timeout(MAX_CALLBACK) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(failed(&error.to_string())),
+            Err(_) => return Err(failed("the device never answered")),
         }
         let bytes = {
             let view = staging.get_mapped_range(0..length).map_err(|e| failed(&e.to_string()))?;

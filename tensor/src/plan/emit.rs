@@ -392,7 +392,7 @@ impl Expression<'_, '_> {
             _ => return Err(missing(id)),
         };
         let reg = match &node.prim {
-            Prim::Unary(_) | Prim::Binary(_) => self.wrapped(reg, dtype),
+            Prim::Unary(_) | Prim::Binary(_) | Prim::Iota(_) => self.wrapped(reg, dtype),
             _ => reg,
         };
         self.memo.insert(key, reg);

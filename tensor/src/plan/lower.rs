@@ -278,6 +278,8 @@ impl Lowering<'_> {
                 && from.bytes() == meta.bytes()
                 && !cluster.core_reads.contains(operand)
                 && !g.pinned.contains(operand)
+                // Later trips of a loop read what came from outside again.
+                && !matches!(g.nodes[*operand].prim, Prim::Param(_))
                 && g.readers.get(operand) == Some(&0)
                 && g.locations.get(operand).is_some_and(|l| {
                     let memory = &self.out.memory[l.buffer];

@@ -21,7 +21,12 @@ pub fn apply(kind: &ConvKind, conv: &Conv2d, a: &Ranged, b: &Ranged, meta: Meta)
             products(conv, shapes.0, shapes.2, shapes.1, |x, w, y| sums.add_product(w, a.at(x), b.at(y)));
         }
     }
-    Ok(sums.finish(meta))
+    let mut result = sums.finish(meta);
+    // The zeros that an executor may pad an operand with meet every element of the other one.
+    if !a.is_bounded() || !b.is_bounded() {
+        result.radius.fill(f64::INFINITY);
+    }
+    Ok(result)
 }
 
 /// Calls `f` with the positions in x, w and y of every product `x·w` that is part of `y`.

@@ -34,6 +34,10 @@ impl Ranged {
     pub fn at(&self, i: usize) -> Approx {
         Approx { value: self.value[i], radius: self.radius[i] }
     }
+    /// Whether all elements are finite and have a finite error.
+    pub fn is_bounded(&self) -> bool {
+        (0..self.value.len()).all(|i| self.at(i).is_bounded())
+    }
     /// The first element that differs from the same element of `got` by more than `factor` radii: its position, what came,
     /// what was expected. Infinite radii allow everything; NaN differs from every number.
     pub fn disagreement(&self, got: &[f64], factor: f64) -> Option<(usize, f64, Approx)> {

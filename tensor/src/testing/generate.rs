@@ -27,18 +27,28 @@ pub struct Options {
     pub watched: bool,
     /// Whether axes of length 0 occur.
     pub empty: bool,
+    /// Most elements of a tensor, roughly.
+    pub numel: usize,
 }
 
 impl Options {
     /// Everything there is.
     pub fn all() -> Options {
-        Options { cells: Cell::all(), extra: 6, draw: Draw::Any, watched: false, empty: true }
+        Options { cells: Cell::all(), extra: 8, draw: Draw::Any, watched: false, empty: true, numel: 150 }
+    }
+    /// Everything, on tensors that do not fit into one tile or one workgroup.
+    pub fn large() -> Options {
+        Options { extra: 4, numel: 20_000, ..Options::all() }
+    }
+    /// Whether tensors are large.
+    pub(super) fn is_large(&self) -> bool {
+        self.numel >= 1000
     }
     /// Float graphs with a gradient almost everywhere, on watched leaves.
     pub fn differentiable() -> Options {
         let smooth = |cell: &Cell| cell.dtype == DType::F32 && cell.primitive.is_differentiable();
         let cells = Cell::all().into_iter().filter(smooth).collect();
-        Options { cells, extra: 3, draw: Draw::Smooth, watched: true, empty: false }
+        Options { cells, extra: 3, draw: Draw::Smooth, watched: true, empty: false, numel: 60 }
     }
 }
 
@@ -135,10 +145,14 @@ impl<'a> Maker<'a> {
     /// A shape of up to four axes, mostly short and odd ones; now and then one is long.
     pub fn shape(&mut self, ranks: [usize; 2]) -> Vec<usize> {
         let rank = self.rng.between(ranks[0], ranks[1]);
-        let mut shape: Vec<usize> = (0..rank).map(|_| self.rng.pick(&[1, 2, 3, 3, 5, 7]).unwrap_or(1)).collect();
-        while shape.iter().product::<usize>() > 150 {
+        let lens: &[usize] = match self.options.is_large() {
+            true => &[1, 2, 3, 7, 16, 17, 31, 64, 100, 257],
+            false => &[1, 2, 3, 3, 5, 7],
+        };
+        let mut shape: Vec<usize> = (0..rank).map(|_| self.rng.pick(lens).unwrap_or(1)).collect();
+        while shape.iter().product::<usize>() > self.options.numel {
             let longest = (0..rank).max_by_key(|&a| shape[a]).unwrap_or(0);
-            shape[longest] = 2.min(shape[longest] - 1);
+            shape[longest] = shape[longest].div_ceil(2);
         }
         let axis = self.rng.below(rank);
         if let Some(len) = shape.get_mut(axis) {
@@ -155,7 +169,8 @@ impl<'a> Maker<'a> {
     pub fn likely_shape(&mut self, ranks: [usize; 2]) -> Vec<usize> {
         let fits =
             |t: &Tensor| t.shape().ok().filter(|s| ranks[0] <= s.rank() && s.rank() <= ranks[1]).map(|s| s.to_vec());
-        let known: Vec<_> = self.pool.iter().filter_map(fits).filter(|s| s.iter().product::<usize>() <= 400).collect();
+        let small = |s: &Vec<usize>| s.iter().product::<usize>() <= 3 * self.options.numel;
+        let known: Vec<_> = self.pool.iter().filter_map(fits).filter(small).collect();
         match self.rng.pick(&known) {
             Some(shape) if self.rng.chance(60) => shape,
             _ => self.shape(ranks),

@@ -107,13 +107,15 @@ impl Maker<'_> {
 
     fn matmul(&mut self, cell: Cell) -> Result<Tensor> {
         let how = MatMul { transpose_a: self.rng.chance(40), transpose_b: self.rng.chance(40) };
+        let large = self.options.is_large();
         let mut len = |long: usize| match self.rng.chance(8) {
+            _ if large => self.rng.pick(&[1, 7, 16, 31, 65, 100]).unwrap_or(1),
             true => long,
             false => self.rng.pick(&[1, 2, 3, 4, 5, 8]).unwrap_or(1),
         };
         let (m, k, n) = (len(17), len(65), len(33));
         let batch = self.shape([0, 2]);
-        let batch = if batch.iter().product::<usize>() > 12 { Vec::new() } else { batch };
+        let batch = if batch.iter().product::<usize>() > 7 { Vec::new() } else { batch };
         let with = |rows: usize, cols: usize, transposed: bool, batch: &[usize]| {
             let tail = if transposed { [cols, rows] } else { [rows, cols] };
             [batch, &tail].concat()
@@ -125,12 +127,13 @@ impl Maker<'_> {
     }
 
     fn conv2d(&mut self, cell: Cell) -> Result<Tensor> {
+        let large = self.options.is_large();
         let rng = &mut self.rng;
         let mut pair = |low: usize, high: usize| [rng.between(low, high), rng.between(low, high)];
-        let (kernel, image) = (pair(1, 3), pair(3, 6));
+        let (kernel, image) = (pair(1, 3), if large { pair(9, 20) } else { pair(3, 6) });
         let (strides, dilation) = (pair(1, 2), pair(1, 2));
         let (before, after) = (pair(0, 2), pair(0, 2));
-        let [channels, filters] = pair(1, 3);
+        let [channels, filters] = if large { pair(1, 18) } else { pair(1, 3) };
         let groups = self.rng.pick(&[1, 1, 2, 3]).unwrap_or(1);
         let batch = self.rng.between(1, 3);
         let conv = Conv2d { strides, pads: [(before[0], after[0]), (before[1], after[1])], dilation, groups };
@@ -157,12 +160,13 @@ impl Maker<'_> {
     }
 
     fn pool2d(&mut self, cell: Cell) -> Result<Tensor> {
+        let large = self.options.is_large();
         let rng = &mut self.rng;
         let mut pair = |low: usize, high: usize| [rng.between(low, high), rng.between(low, high)];
-        let (window, strides, image) = (pair(1, 3), pair(1, 3), pair(2, 6));
+        let (window, strides, image) = (pair(1, 3), pair(1, 3), if large { pair(9, 30) } else { pair(2, 6) });
         let pads = window.map(|w| (rng.below(w), rng.below(w)));
         let pool = Pool2d { window, strides, pads };
-        let x = [rng.between(1, 2), image[0], image[1], rng.between(1, 3)];
+        let x = [rng.between(1, 2), image[0], image[1], if large { rng.between(5, 20) } else { rng.between(1, 3) }];
         let y = [x[0], pool.output_len(0, x[1]), pool.output_len(1, x[2]), x[3]];
         if y.contains(&0) {
             return Err(Error::argument("the window does not fit"));
@@ -195,7 +199,7 @@ impl Maker<'_> {
         let data = self.free_subject(cell, [1, 4])?;
         let axis = self.rng.below(data.rank()?);
         let shape = self.shape([0, 2]);
-        if shape.iter().product::<usize>() * data.shape()?.numel() > 4000 {
+        if shape.iter().product::<usize>() * data.shape()?.numel() > 30 * self.options.numel {
             return Err(Error::argument("that would be large"));
         }
         let indices = self.indices(&shape, data.shape()?[axis])?;

@@ -1,0 +1,259 @@
+//! `fit`: checks, then epochs of steps, with Keras' order of hooks.
+
+use crate::{
+    check::{self, ClassWeights, Labels},
+    evaluate::{loader, mark},
+    hints::Voice,
+    model::Model,
+    options::{Fit, Rows, Validation},
+    session::Session,
+    start,
+    steps::{Feed, Steps},
+};
+use addax_callbacks::{Callback, CallbackList, Console, History, Logs, Trainer, Verbosity};
+use addax_data::{Batch, Batches, Dataset, Loader, Source};
+use addax_tensor::{Error, Result, Tensor};
+use std::panic::Location;
+
+/// Keras' default.
+const BATCH: usize = 32;
+
+impl Model {
+    /// Trains the model on these rows, and returns loss and metrics of each epoch.
+    ///
+    /// Everything is checked before the first step: shapes, labels, weights, batch sizes. A training that was stopped by a
+    /// callback or a [`StopHandle`](crate::StopHandle) returns the history so far. An error leaves the weights as the last
+    /// whole step left them.
+    ///
+    /// Hooks come in Keras' order: `on_train_begin`; for each epoch `on_epoch_begin`, the batches, the validation,
+    /// `on_epoch_end`; `on_train_end`. The values of an epoch are means over its samples.
+    #[track_caller]
+    pub fn fit<S: Source + 'static>(&mut self, data: &S, fit: Fit<'_>) -> Result<History> {
+        let at = Location::caller();
+        self.fit_rows(Rows::new(data), fit).map_err(|e| e.at(at))
+    }
+
+    fn fit_rows(&mut self, rows: Rows<'_>, fit: Fit<'_>) -> Result<History> {
+        self.compiled()?;
+        let silent = fit.verbosity == Verbosity::Silent;
+        let voice = Voice::new(if silent { Console::silent() } else { self.console() }, fit.quiet_hints);
+        let parts: Option<(Dataset, Dataset)> = match (fit.validation.split, fit.validation.data) {
+            (Some(fraction), None) => Some(in_memory(rows)?.validation_split(fraction)?),
+            _ => None,
+        };
+        let train = parts.as_ref().map_or(rows, |(train, _)| Rows::from(train));
+        let held_out = parts.as_ref().map(|(_, rest)| Rows::from(rest)).or(fit.validation.data);
+
+        let batch_size = match (fit.batch_size, fit.steps_per_epoch, train.source.rows()) {
+            (_, Some(0), _) => return Err(Error::argument("steps_per_epoch is 0; give at least 1")),
+            (Some(size), ..) => size,
+            (None, Some(steps), Some(rows)) => rows.div_ceil(steps),
+            (None, ..) => BATCH,
+        };
+        let seed = self.seed_for(fit.seed, &voice)?;
+        let batches = Batches::new(batch_size);
+        let batches = if fit.shuffle { batches.shuffle(seed) } else { batches };
+        let mut loader = loader(train, &batches)?;
+        let first_pass = self.epochs.max(fit.initial_epoch as u64);
+        loader.start(first_pass)?;
+        let first =
+            loader.next_batch()?.ok_or_else(|| Error::data("there is nothing to train on: the data gave no batch"))?;
+        self.build_with(check::sample_shape(&first.x))?;
+        self.prepare_training()?;
+        check::batch(self, &first)?;
+        let labels = self.check_labels(train)?;
+        if let Some(held_out) = held_out {
+            self.check_labels(held_out)?;
+        }
+        let weigh = fit.class_weight.map(ClassWeights);
+        let weights = batch_weights(&first, weigh.as_ref())?;
+        let feed = Feed { x: &first.x, y: first.y.as_ref(), weight: weights.as_ref().or(first.weight.as_ref()) };
+        let mut steps = self.take_steps(true, feed)?;
+        let program = steps.program(self, feed)?;
+        self.hint_before(&first.x, &voice);
+        start::tell(self, &program, first.rows(), fit.seed, &voice);
+        loader.give_back(first);
+
+        if let Some((train, rest)) = &parts {
+            self.hint_sorted(train, rest, &voice);
+        }
+        self.note_validation(held_out.and_then(|rows| mark(rows.source)));
+        let mut callbacks = CallbackList::for_run(fit.callbacks, fit.verbosity);
+        let mut session = Session::new(self, voice);
+        session.stop = fit.stop;
+        session.epochs = fit.epochs;
+        session.steps = fit.steps_per_epoch.or(train.source.rows().map(|n| batches.count(n)));
+        let mut run = Run {
+            session,
+            steps,
+            loader,
+            pass: first_pass,
+            limit: fit.steps_per_epoch,
+            labels,
+            weigh,
+            validation: Validation { data: held_out, ..fit.validation },
+            batch_size,
+        };
+        run.epochs(&mut callbacks, fit.initial_epoch)?;
+        let Run { session, steps, .. } = run;
+        let Session { model, history, .. } = session;
+        model.keep_steps(true, steps);
+        Ok(history)
+    }
+
+    /// The rule for labels, checked on all rows if they lie in memory.
+    fn check_labels(&self, rows: Rows<'_>) -> Result<Option<Labels>> {
+        let labels = self.labels()?;
+        match rows.dataset {
+            Some(data) => {
+                if let Some(y) = data.y() {
+                    labels.check(&y)?;
+                }
+                Ok(None)
+            }
+            None => Ok(Some(labels).filter(|l| *l != Labels::Free)),
+        }
+    }
+}
+
+fn in_memory(rows: Rows<'_>) -> Result<&Dataset> {
+    rows.dataset.ok_or_else(|| {
+        Error::argument("validation_split needs rows in memory (a Dataset); give validation_data for other sources")
+    })
+}
+
+/// Weights that classes give to the rows of a batch.
+fn batch_weights(batch: &Batch, weigh: Option<&ClassWeights>) -> Result<Option<addax_tensor::Array>> {
+    let Some(weigh) = weigh else { return Ok(None) };
+    if batch.weight.is_some() {
+        return Err(Error::argument(
+            "class_weight and sample weights cannot be combined; multiply them into the weights",
+        ));
+    }
+    let y = batch.y.as_ref().ok_or_else(|| Error::data("class_weight needs labels, and the data has none"))?;
+    weigh.of(y).map(Some)
+}
+
+/// One call of `fit`, once everything is checked.
+struct Run<'m, 'a> {
+    session: Session<'m>,
+    steps: Steps,
+    loader: Box<dyn Loader>,
+    /// Which pass over the data comes next: with `steps_per_epoch` passes are not epochs.
+    pass: u64,
+    limit: Option<usize>,
+    /// The rule for labels, where they are checked batch by batch.
+    labels: Option<Labels>,
+    weigh: Option<ClassWeights>,
+    validation: Validation<'a>,
+    batch_size: usize,
+}
+
+impl Run<'_, '_> {
+    fn epochs(&mut self, callbacks: &mut CallbackList<'_>, initial_epoch: usize) -> Result<()> {
+        let mut last = Logs::new();
+        callbacks.on_train_begin(&mut Logs::new(), &mut self.session)?;
+        self.loader.start(self.pass)?;
+        for epoch in initial_epoch..self.session.epochs {
+            if self.session.stopped() {
+                break;
+            }
+            last = self.epoch(epoch, callbacks)?;
+        }
+        // With averaged weights the averages become the weights.
+        let averages = self.session.model.compiled()?.optimizer().finalize();
+        addax_tensor::run::step(&[], averages)?;
+        callbacks.on_train_end(&mut last, &mut self.session)
+    }
+
+    fn epoch(&mut self, epoch: usize, callbacks: &mut CallbackList<'_>) -> Result<Logs> {
+        callbacks.on_epoch_begin(epoch, &mut Logs::new(), &mut self.session)?;
+        self.steps.reset()?;
+        let mut logs = self.batches(callbacks)?;
+        let validate = self.validation.freq.due(epoch) && !self.session.stop.is_stopped();
+        if let Some(rows) = self.validation.data.filter(|_| validate) {
+            let size = self.validation.batch_size.unwrap_or(self.batch_size);
+            let held_out = self.session.evaluate_rows(callbacks, rows, size, self.validation.steps)?;
+            logs.extend(held_out.prefixed("val_"));
+        }
+        if !self.session.stop.is_stopped() {
+            self.session.model.epochs += 1;
+        }
+        callbacks.on_epoch_end(epoch, &mut logs, &mut self.session)?;
+        self.look_back(&logs)?;
+        Ok(logs)
+    }
+
+    /// The steps of one epoch; loss and metrics at their end.
+    fn batches(&mut self, callbacks: &mut CallbackList<'_>) -> Result<Logs> {
+        let mut logs = Logs::new();
+        let mut count = 0;
+        while self.limit.is_none_or(|limit| count < limit) {
+            let Some(batch) = self.next_batch(count)? else { break };
+            check::batch(self.session.model, &batch)?;
+            self.labels.map_or(Ok(()), |labels| labels.check_batch(&batch))?;
+            let weights = batch_weights(&batch, self.weigh.as_ref())?;
+            let feed = Feed { x: &batch.x, y: batch.y.as_ref(), weight: weights.as_ref().or(batch.weight.as_ref()) };
+            callbacks.on_train_batch_begin(count, &mut Logs::new(), &mut self.session)?;
+            // Whoever held the last values held the memory of the next ones.
+            drop(std::mem::take(&mut logs));
+            logs = self.steps.run(self.session.model, feed)?;
+            self.session.model.touched = true;
+            callbacks.on_train_batch_end(count, &mut logs, &mut self.session)?;
+            self.loader.give_back(batch);
+            count += 1;
+            if self.session.stopped() {
+                // The next epoch, if there is one, begins with a new pass.
+                self.pass += 1;
+                return Ok(logs);
+            }
+        }
+        if count == 0 {
+            return Err(Error::data("the data gave no batch in this epoch"));
+        }
+        if self.limit.is_none() {
+            self.pass += 1;
+            self.loader.start(self.pass)?;
+        }
+        Ok(logs)
+    }
+    /// The next batch; where an epoch is counted in steps, the next pass over the data follows on the last.
+    fn next_batch(&mut self, count: usize) -> Result<Option<Batch>> {
+        match self.loader.next_batch()? {
+            Some(batch) => Ok(Some(batch)),
+            None if self.limit.is_some() => {
+                self.pass += 1;
+                self.loader.start(self.pass)?;
+                let next = self.loader.next_batch()?;
+                if next.is_none() && count == 0 {
+                    return Err(Error::data("the data gave no batch"));
+                }
+                Ok(next)
+            }
+            None => Ok(None),
+        }
+    }
+    /// Notes what an epoch tells about the training.
+    fn look_back(&mut self, logs: &Logs) -> Result<()> {
+        let loss = logs.get("loss")?;
+        let known = self.session.history.notes().iter().any(|note| note.text.starts_with(NOT_A_NUMBER));
+        if !loss.is_finite() && !known {
+            let text = format!(
+                "{NOT_A_NUMBER} ({loss}): try a smaller learning rate, scaled inputs, or `clipnorm(1.0)` on the optimizer; look \
+                 for inputs that are no numbers"
+            );
+            tracing::warn!("{text}");
+            self.session.voice.console.line(&text);
+            self.session.history.note(text);
+        }
+        self.session.model.hint_after_epoch(&self.session.history, &self.session.voice);
+        Ok(())
+    }
+}
+
+const NOT_A_NUMBER: &str = "the loss is no longer a finite number";
+
+/// A key for random layers: this seed, at its first step.
+pub(crate) fn fresh_key(seed: u64) -> Tensor {
+    addax_tensor::random::key(seed, 0)
+}

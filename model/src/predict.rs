@@ -1,0 +1,109 @@
+//! `predict`: outputs for inputs.
+
+use crate::{check, model::Model, options::INFERENCE_BATCH, programs::Kin};
+use addax_data::Dataset;
+use addax_tensor::{Array, Error, Program, Result, Shape};
+use std::{borrow::Cow, panic::Location, sync::Arc};
+
+/// What can be predicted from: an [`Array`] with a row per sample, or the features of a [`Dataset`].
+pub trait Inputs {
+    /// The rows.
+    fn rows(&self) -> Cow<'_, Array>;
+}
+impl Inputs for Array {
+    fn rows(&self) -> Cow<'_, Array> {
+        Cow::Borrowed(self)
+    }
+}
+impl Inputs for Dataset {
+    fn rows(&self) -> Cow<'_, Array> {
+        self.x()
+    }
+}
+
+impl Model {
+    /// The outputs for these rows, in inference mode: `[n, ..]`, in batches of 128.
+    ///
+    /// The model is not changed, so a [shared](Model::share) one predicts from many threads. Steps are recorded once for each
+    /// size of batch; the next call of the same size only computes.
+    ///
+    /// ```
+    /// use addax::{layers::Dense, prelude::*};
+    /// let model = Sequential::new().input([3]).add(Dense::new(2).kernel_initializer("ones"));
+    /// let y = model.predict(&data::Array::new([1, 3], &[1.0f32, 2.0, 3.0])?)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [6.0, 6.0]);
+    /// # Ok::<(), addax::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn predict(&self, inputs: &(impl Inputs + ?Sized)) -> Result<Array> {
+        let at = Location::caller();
+        self.predict_rows(&inputs.rows(), INFERENCE_BATCH).map_err(|e| e.at(at))
+    }
+    /// The same with so many rows at once.
+    #[track_caller]
+    pub fn predict_in_batches(&self, inputs: &(impl Inputs + ?Sized), batch_size: usize) -> Result<Array> {
+        let at = Location::caller();
+        self.predict_rows(&inputs.rows(), batch_size).map_err(|e| e.at(at))
+    }
+    /// The same with all rows at once.
+    #[track_caller]
+    pub fn predict_on_batch(&self, x: &Array) -> Result<Array> {
+        let at = Location::caller();
+        self.predict_rows(x, x.rows().max(1)).map_err(|e| e.at(at))
+    }
+
+    pub(crate) fn predict_rows(&self, x: &Array, batch_size: usize) -> Result<Array> {
+        if batch_size == 0 {
+            return Err(Error::argument("the batch size is 0; give at least 1"));
+        }
+        if x.rows() == 0 && x.shape().rank() > 0 {
+            return Err(Error::data(format!(
+                "there is nothing to predict: the data has no rows (shape {})",
+                x.shape()
+            )));
+        }
+        if x.rows() <= batch_size {
+            let program = self.predictor(x)?;
+            return run(&program, x);
+        }
+        let mut out: Option<(Vec<usize>, addax_tensor::DType, Vec<u8>)> = None;
+        for from in (0..x.rows()).step_by(batch_size) {
+            let part = rows_of(x, from, batch_size.min(x.rows() - from))?;
+            let program = self.predictor(&part)?;
+            let y = run(&program, &part)?;
+            let (_, _, bytes) = out.get_or_insert_with(|| (y.shape().to_vec(), y.dtype(), Vec::new()));
+            bytes.extend_from_slice(y.bytes());
+        }
+        let (mut dims, dtype, bytes) = out.ok_or_else(|| Error::data("there is nothing to predict"))?;
+        // Axis 0 follows the rows, by a factor if a layer folds other axes into it.
+        let row: usize = dims.iter().skip(1).product::<usize>() * dtype.size();
+        if let Some(first) = dims.first_mut() {
+            *first = bytes.len() / row.max(1);
+        }
+        Array::from_bytes(dtype, dims, bytes)
+    }
+    /// The program for data like this; recorded at the first call.
+    fn predictor(&self, x: &Array) -> Result<Arc<Program>> {
+        if let Some(program) = self.programs.find(|kin| kin.fits(x)) {
+            return Ok(program);
+        }
+        self.build_with(check::sample_shape(x))?;
+        check::samples(self.input()?, x)?;
+        let kin = Kin::of(x);
+        let program = self.record_predict(&kin)?;
+        Ok(self.programs.insert(kin, program))
+    }
+}
+
+fn run(program: &Program, x: &Array) -> Result<Array> {
+    let output = program.run(&[x])?.into_iter().next();
+    output.ok_or_else(|| Error::device("a step gave no output"))?.to_array()
+}
+
+/// Neighbouring rows as an array.
+fn rows_of(x: &Array, from: usize, count: usize) -> Result<Array> {
+    let size = x.row_bytes();
+    let bytes = x.bytes().get(from * size..(from + count) * size).unwrap_or_default().to_vec();
+    let shape: Shape = std::iter::once(count).chain(x.shape().iter().skip(1).copied()).collect();
+    Array::from_bytes(x.dtype(), shape, bytes)
+}

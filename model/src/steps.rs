@@ -1,0 +1,110 @@
+//! Steps that train or test: captured once for each size of batch, with the running metrics that they move.
+
+use crate::{
+    build::Output,
+    metrics_state::Tracker,
+    model::Model,
+    programs::{Programs, Signature},
+};
+use addax_callbacks::{LogValue, Logs, Value};
+use addax_tensor::{Array, Device, Error, Program, Result, Shape, Tensor};
+use std::sync::{Arc, OnceLock};
+
+/// One batch as a step takes it.
+#[derive(Clone, Copy)]
+pub(crate) struct Feed<'a> {
+    pub x: &'a Array,
+    pub y: Option<&'a Array>,
+    pub weight: Option<&'a Array>,
+}
+
+/// The steps of one loop, and its metrics.
+pub(crate) struct Steps {
+    training: bool,
+    tracker: Tracker,
+    programs: Programs<Signature>,
+    device: Device,
+}
+
+impl Steps {
+    /// For batches like this one.
+    pub fn new(model: &mut Model, training: bool, feed: Feed<'_>) -> Result<Steps> {
+        let device = model.device()?;
+        let predictions = shape_of(model.output()?, feed.x.rows());
+        let labels = feed.y.map(|y| y.shape().clone());
+        let shapes = labels.as_ref().map(|y| (y, &predictions));
+        let tracker = Tracker::new(&mut model.compiled_mut()?.metrics, shapes)?;
+        Ok(Steps { training, tracker, programs: Programs::default(), device })
+    }
+    /// Forgets what was measured.
+    pub fn reset(&mut self) -> Result<()> {
+        self.tracker.reset(&self.device)
+    }
+    /// The program for batches like this one; captures it at the first call.
+    pub fn program(&mut self, model: &mut Model, feed: Feed<'_>) -> Result<Arc<Program>> {
+        let (x, y, weighted) = (feed.x, feed.y, feed.weight.is_some());
+        if let Some(program) = self.programs.find(|signature| signature.fits(x, y, weighted)) {
+            return Ok(program);
+        }
+        let signature = Signature::of(x, y, weighted);
+        let program = model.record_step(&signature, &self.tracker, self.training)?;
+        Ok(self.programs.insert(signature, program))
+    }
+    /// One step; loss and metrics since the last [`reset`](Steps::reset).
+    pub fn run(&mut self, model: &mut Model, feed: Feed<'_>) -> Result<Logs> {
+        let program = self.program(model, feed)?;
+        let outputs = match (feed.y, feed.weight) {
+            (None, None) => program.run(&[feed.x]),
+            (Some(y), None) => program.run(&[feed.x, y]),
+            (None, Some(w)) => program.run(&[feed.x, w]),
+            (Some(y), Some(w)) => program.run(&[feed.x, y, w]),
+        }?;
+        let values = outputs.into_iter().next().ok_or_else(|| Error::device("a step gave no metrics"))?;
+        running_logs(&self.tracker.names, values, &self.device)
+    }
+}
+
+/// A shape for so many rows, as far as it follows them one to one.
+fn shape_of(output: &Output, rows: usize) -> Shape {
+    output.shape.iter().map(|d| d.unwrap_or(rows)).collect()
+}
+
+/// The vector of running values under their names. Reading it costs nothing on a CPU; on other devices it waits until
+/// somebody asks.
+fn running_logs(names: &[Arc<str>], values: Tensor, device: &Device) -> Result<Logs> {
+    let mut logs = Logs::new();
+    if device.caps().arena {
+        for (name, value) in names.iter().zip(values.to_vec::<f32>()?) {
+            logs.insert(name.clone(), value);
+        }
+        return Ok(logs);
+    }
+    let shared = Arc::new(Pending { values, read: OnceLock::new() });
+    for (at, name) in names.iter().enumerate() {
+        logs.insert(name.clone(), Value::from(Running { shared: shared.clone(), at }));
+    }
+    Ok(logs)
+}
+
+/// Values of one step that the device may still be computing.
+struct Pending {
+    values: Tensor,
+    read: OnceLock<Result<Vec<f32>>>,
+}
+
+struct Running {
+    shared: Arc<Pending>,
+    at: usize,
+}
+
+impl LogValue for Running {
+    fn try_get(&self) -> Option<f64> {
+        let values = self.shared.read.get()?.as_ref().ok()?;
+        values.get(self.at).copied().map(f64::from)
+    }
+    fn get(&self) -> Result<f64> {
+        let read = self.shared.read.get_or_init(|| self.shared.values.to_vec());
+        let values = read.as_ref().map_err(Clone::clone)?;
+        values.get(self.at).copied().map(f64::from).ok_or_else(|| Error::device("a step gave too few metrics"))
+    }
+}

@@ -1,0 +1,173 @@
+//! The order of hooks, stopping, and what callbacks can do with a model.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
+
+mod common;
+
+use addax::{callbacks::Direction, prelude::*};
+use common::{blobs, compiled, numbers};
+use std::{cell::RefCell, rc::Rc};
+
+/// Writes down which hooks are called.
+#[derive(Clone, Default)]
+struct Diary(Rc<RefCell<Vec<String>>>);
+
+impl Diary {
+    fn note(&self, text: impl Into<String>) -> addax::Result<()> {
+        self.0.borrow_mut().push(text.into());
+        Ok(())
+    }
+    fn text(&self) -> String {
+        self.0.borrow().join(" ")
+    }
+}
+impl Callback for Diary {
+    fn on_train_begin(&mut self, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
+        self.note("train(")
+    }
+    fn on_train_end(&mut self, logs: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
+        assert!(logs.contains("loss"));
+        self.note(")")
+    }
+    fn on_epoch_begin(&mut self, epoch: usize, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
+        self.note(format!("epoch{epoch}("))
+    }
+    fn on_epoch_end(&mut self, _: usize, logs: &mut Logs, t: &mut dyn Trainer) -> addax::Result<()> {
+        assert_eq!(t.steps_per_epoch(), Some(2));
+        self.note(if logs.contains("val_loss") { "val)" } else { ")" })
+    }
+    fn on_train_batch_begin(&mut self, batch: usize, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
+        self.note(format!("b{batch}("))
+    }
+    fn on_train_batch_end(&mut self, _: usize, logs: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
+        assert_eq!(logs.keys().collect::<Vec<_>>(), ["loss", "accuracy"]);
+        self.note(")")
+    }
+    fn on_test_begin(&mut self, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
+        self.note("test(")
+    }
+    fn on_test_end(&mut self, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
+        self.note(")")
+    }
+    fn on_test_batch_begin(&mut self, batch: usize, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
+        self.note(format!("t{batch}("))
+    }
+    fn on_test_batch_end(&mut self, _: usize, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
+        self.note(")")
+    }
+}
+
+#[test]
+fn hooks_come_in_keras_order() {
+    let diary = Diary::default();
+    let fit =
+        Fit::epochs(2).batch_size(20).validation_split(0.25).validation_freq(2).verbose(0).callback(diary.clone());
+    compiled().fit(&blobs(40, 1), fit).unwrap();
+    assert_eq!(diary.text(), "train( epoch0( b0( ) b1( ) ) epoch1( b0( ) b1( ) test( t0( ) ) val) )");
+}
+
+#[test]
+fn a_stop_handle_ends_the_training_and_keeps_its_history() {
+    let data = blobs(64, 1);
+    let fit = Fit::epochs(100).batch_size(32).verbose(0);
+    let stop = fit.stop_handle();
+    let stopper = LambdaCallback::new().on_epoch_end(move |epoch, _, _| {
+        if epoch == 2 {
+            stop.stop();
+        }
+        Ok(())
+    });
+    let mut model = compiled();
+    let history = model.fit(&data, fit.callback(stopper)).unwrap();
+    assert_eq!(history.epochs(), [0, 1, 2]);
+    // The model goes on as if nothing had happened.
+    assert_eq!(model.fit(&data, Fit::epochs(1).verbose(0)).unwrap().epochs(), [0]);
+}
+
+#[test]
+fn a_handle_stops_from_another_thread() {
+    let fit = Fit::epochs(1_000_000).verbose(0);
+    let stop = fit.stop_handle();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        stop.stop();
+    });
+    let history = compiled().fit(&blobs(64, 1), fit).unwrap();
+    thread.join().unwrap();
+    assert!(!history.epochs().is_empty() && history.epochs().len() < 1_000_000);
+}
+
+#[test]
+fn early_stopping_brings_the_best_weights_back() {
+    let data = blobs(60, 1);
+    let mut best = Vec::new();
+    let keeper = LambdaCallback::new().on_epoch_end(|epoch, _, t| {
+        if epoch == 1 {
+            best = t.weights()?;
+        }
+        // From here on it gets worse.
+        t.set_learning_rate(if epoch == 0 { 0.01 } else { -10.0 })
+    });
+    let mut early = EarlyStopping::new("loss").patience(1).restore_best_weights(true);
+    let mut model = compiled();
+    let history = model.fit(&data, Fit::epochs(50).seed(1).verbose(0).callback(keeper).callback(&mut early)).unwrap();
+    assert!(early.stopped_epoch.is_some(), "{history}");
+    assert_eq!(early.best_epoch, Some(1), "{history}");
+    let best: Vec<Vec<f32>> = best.iter().map(|(_, w)| w.to_vec().unwrap()).collect();
+    assert_eq!(numbers(&model), best);
+}
+
+#[test]
+fn a_callback_can_predict_and_evaluate_without_disturbing_the_metrics() {
+    let data = blobs(60, 1);
+    let run = |nosy: bool| {
+        let (x, y) = (data.x().into_owned(), data.y().unwrap().into_owned());
+        let look = LambdaCallback::new().on_train_batch_end(move |_, _, t| {
+            if nosy {
+                assert_eq!(t.predict(&x)?.shape().dims(), [60, 3]);
+                assert!(t.evaluate(std::slice::from_ref(&x), std::slice::from_ref(&y))?.get("loss")? > 0.0);
+                assert_eq!(t.metric_direction("accuracy"), Some(Direction::Max));
+                assert_eq!(t.metric_direction("unknown"), None);
+            }
+            Ok(())
+        });
+        let mut model = compiled();
+        let history = model.fit(&data, Fit::epochs(2).seed(1).validation_split(0.2).verbose(0).callback(look)).unwrap();
+        (history.to_json(), numbers(&model))
+    };
+    assert_eq!(run(false), run(true));
+}
+
+#[test]
+fn steps_per_epoch_goes_on_where_the_last_epoch_stopped() {
+    let data = blobs(40, 1);
+    let history = compiled().fit(&data, Fit::epochs(3).batch_size(8).steps_per_epoch(3).verbose(0)).unwrap();
+    assert_eq!((history.epochs().len(), history.params().steps), (3, Some(3)));
+    // Without a batch size the rows are cut into so many batches.
+    let count = Rc::new(RefCell::new(0));
+    let counted = count.clone();
+    let counter = LambdaCallback::new().on_train_batch_end(move |_, _, _| {
+        *counted.borrow_mut() += 1;
+        Ok(())
+    });
+    compiled().fit(&data, Fit::epochs(1).steps_per_epoch(3).verbose(0).callback(counter)).unwrap();
+    assert_eq!(*count.borrow(), 3);
+}
+
+#[test]
+fn batches_one_by_one_train_as_fit_does() {
+    let data = blobs(64, 1);
+    let (mut by_fit, mut by_hand) = (compiled(), compiled());
+    let history = by_fit.fit(&data, Fit::epochs(1).batch_size(32).shuffle(false).verbose(0)).unwrap();
+    let mut last = Logs::new();
+    for batch in data::Batches::new(32).over(&data, 0).unwrap() {
+        let batch = batch.unwrap();
+        last = by_hand.train_on_batch(&batch.x, batch.y.as_ref().unwrap(), None).unwrap();
+    }
+    assert_eq!(numbers(&by_fit), numbers(&by_hand));
+    assert_eq!(history.last("loss").unwrap(), last.get("loss").unwrap());
+    let (x, y) = (data.x(), data.y().unwrap());
+    let tested = by_hand.test_on_batch(&x, &y, None).unwrap();
+    assert!((tested.get("loss").unwrap() - by_fit.evaluate(&data).unwrap().get("loss").unwrap()).abs() < 1e-6);
+    assert_eq!(by_hand.predict_on_batch(&x).unwrap().rows(), 64);
+}
