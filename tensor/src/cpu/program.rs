@@ -22,7 +22,7 @@ pub(super) const REGISTER_BYTES: usize = 512 << 10;
 /// Elements of a tile, where registers have room.
 const TILE: usize = 1024;
 /// Rows at least this long hold whole tiles; shorter ones share them.
-const LONG_ROW: usize = 128;
+const LONG_ROW: usize = 256;
 
 /// What a program must know of an argument.
 #[derive(Clone, Copy, Debug)]
