@@ -114,11 +114,12 @@ impl Device {
             other => Err(Error::unknown_name("device", other, ["cpu", "gpu"])),
         }
     }
-    #[cfg(feature = "gpu")]
+    #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
     fn best() -> Result<Device> {
         crate::gpu::real_gpu().map_or_else(Device::cpu, Ok)
     }
-    #[cfg(not(feature = "gpu"))]
+    /// Finding a browser's GPU takes awaiting, so there nothing but the CPU can be chosen unasked.
+    #[cfg(any(not(feature = "gpu"), target_arch = "wasm32"))]
     fn best() -> Result<Device> {
         Device::cpu()
     }

@@ -6,6 +6,7 @@ mod ci;
 mod goldens;
 mod mutate;
 mod shaders;
+mod wasm;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ tasks:
   alone [CRATE…]                    compile and run each crate's README against that crate only
   bench [--device D] [--work NAME]  the standard workloads; --peers PYTHON times Keras and PyTorch beside them
   mutate [NUMBER…]                  plant one-line faults and demand that the tests notice each
+  wasm [FOLDER]                     type-check addax-tensor for browsers, if their standard library can be found
   ci                                everything that must pass before a change lands";
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         "alone" => alone::run(&rest),
         "bench" => bench::run(&rest),
         "mutate" => mutate::run(&rest),
+        "wasm" => wasm::run(&rest),
         "ci" => ci::run(&rest),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");

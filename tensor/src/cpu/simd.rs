@@ -5,6 +5,7 @@
 use std::sync::OnceLock;
 
 /// Instruction sets that loops are compiled for.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Isa {
     /// What the target always has: SSE2, NEON, or none.

@@ -5,7 +5,9 @@
 //! some ten microseconds: more than a whole step of a recurrent layer. Here a job is published once, threads take piece
 //! after piece from a counter, and the caller returns as soon as all pieces are done, whether or not every thread woke up.
 
-use crate::error::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::error::Error;
+use crate::error::Result;
 
 /// Runs pieces of work on a number of threads.
 pub(super) struct Threads {
