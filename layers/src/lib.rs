@@ -26,7 +26,7 @@ mod values;
 mod weight;
 
 pub use addax_derive::Fields;
-pub use addax_tensor::{Error, Result};
+pub use addax_tensor::{Error, Result, Tensor};
 pub use base::{Base, Policy};
 pub use builtin::*;
 pub use config::{Reader, all_values, config_of, layer_to_json, read_config, read_layer};
@@ -42,3 +42,7 @@ pub use serde_json::Value as Json;
 pub use tree::{Child, NamedWeight, base, children, own_weights, set_trainable, trainable, weights};
 pub use values::{AxisList, DataFormat, Ignored, Never, Numbers, Padding, Pair};
 pub use weight::Weight;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

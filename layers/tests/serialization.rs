@@ -1,9 +1,10 @@
 //! Configs that real Keras wrote, and our own, there and back.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use addax_layers::*;
-use addax_tensor::Tensor;
 use common::fixture;
 use serde_json::json;
 

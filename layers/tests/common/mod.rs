@@ -1,6 +1,6 @@
 //! Reading fixtures and comparing with them.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use addax_layers::Json;
 use addax_tensor::{Array, Tensor};
