@@ -9,7 +9,7 @@ use crate::{
     rule::{Moment, Rule},
     state::{Parameter, State},
 };
-use addax_tensor::{DType, Error, Result, Tensor, Variable};
+use addax_tensor::{DType, Error, Result, Tensor, Variable, run};
 use serde_json::{Map, Value};
 
 /// An optimizer with the algorithm `R`; see [`Adam`](crate::Adam), [`SGD`](crate::SGD), ….
@@ -265,11 +265,8 @@ impl<R: Rule> Optimizer for Engine<R> {
         let at: Vec<usize> = (0..old.len()).collect();
         let Some(state) = &self.state else { return Err(unknown_position()) };
         let (new, pending) = self.compute(state, &at, &old, &gradients)?;
-        // One computation for all, so that the state changes only if everything worked out.
-        let all: Vec<Tensor> = new.iter().chain(pending.iter().map(|(_, t)| t)).cloned().collect();
-        Tensor::eval(&all)?;
-        pending.iter().try_for_each(|(variable, value)| variable.assign(value))?;
-        new.iter().map(Tensor::detach).collect()
+        // One step for all, so that the state changes only if everything worked out.
+        run::step(&new, pending)
     }
     fn apply(&mut self, gradients: &[(Variable, Tensor)]) -> Result<Updates> {
         if gradients.is_empty() {

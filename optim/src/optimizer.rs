@@ -1,6 +1,6 @@
 //! The trait that trainers and users see.
 
-use addax_tensor::{Array, Error, Result, Tensor, Variable};
+use addax_tensor::{Array, Error, Result, Tensor, Variable, run};
 use serde_json::Value;
 use std::fmt;
 
@@ -72,7 +72,7 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
                 saved.len()
             )));
         }
-        let mut values = Vec::new();
+        let mut values: Updates = Vec::new();
         for (i, (variable, array)) in variables.iter().zip(saved).enumerate() {
             if variable.shape()? != array.shape() {
                 return Err(Error::shape(format!(
@@ -83,10 +83,9 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
                     array.shape()
                 )));
             }
-            values.push(Tensor::from_array(array.clone()).cast(variable.dtype()?));
+            values.push((variable.clone(), Tensor::from_array(array.clone()).cast(variable.dtype()?)));
         }
-        Tensor::eval(&values)?;
-        variables.iter().zip(&values).try_for_each(|(variable, value)| variable.assign(value))
+        run::step(&[], values).map(drop)
     }
 }
 

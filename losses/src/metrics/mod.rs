@@ -18,7 +18,7 @@ pub use mean::{Mean, MeanOf, Sum};
 pub use names::{MetricChoice, metric, metric_from_config};
 
 use crate::formulas;
-use addax_tensor::{Result, Tensor, Variable};
+use addax_tensor::{Result, Tensor, Variable, run};
 use serde_json::Value;
 use std::fmt;
 
@@ -80,7 +80,7 @@ pub trait Metric: fmt::Debug + Send + Sync {
     }
     /// Forgets all batches, now.
     fn reset(&self) -> Result<()> {
-        self.resets().iter().try_for_each(|(variable, zeros)| variable.assign(zeros))
+        run::step(&[], self.resets()).map(drop)
     }
 }
 
