@@ -28,7 +28,7 @@ impl TrainStep for Uneven {
     fn train_step(&mut self, x: Tensor, s: &mut Step) -> addax::Result<Logs> {
         let y = s.call(&self.net, &x)?;
         let mut loss = losses::loss("sparse_categorical_crossentropy")?.call(s.labels()?, &y.softmax(-1));
-        if s.number() % 5 == 0 {
+        if s.number().is_multiple_of(5) {
             loss = loss + y.square().mean_all() * 0.01;
         }
         loss = loss * (1.0 + s.number() as f64 / 100.0);
@@ -61,9 +61,9 @@ struct Gan {
 impl TrainStep for Gan {
     fn train_step(&mut self, real: Tensor, s: &mut Step) -> addax::Result<Logs> {
         let rows = real.dims::<2>()?[0];
-        let fake = s.call(&self.generator, &s.normal([rows, 2]))?;
+        let fake = s.call(&self.generator, s.normal([rows, 2]))?;
         let real_score = s.call(&self.discriminator, &real)?;
-        let fake_score = s.call(&self.discriminator, &fake.stop_gradient())?;
+        let fake_score = s.call(&self.discriminator, fake.stop_gradient())?;
         let d_loss = (-real_score).softplus().mean_all() + fake_score.softplus().mean_all();
         s.minimize(&d_loss, &self.discriminator, &mut self.d_opt)?;
         let before = numbers(&self.discriminator);
