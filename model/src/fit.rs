@@ -2,16 +2,17 @@
 
 use crate::{
     check::{self, ClassWeights, Labels},
-    evaluate::{loader, mark},
+    evaluate::mark,
     hints::Voice,
     model::Model,
     options::{Fit, Rows, Validation},
+    passes::Passes,
     session::Session,
     start,
     steps::{Feed, Steps},
 };
 use addax_callbacks::{Callback, CallbackList, Console, History, Logs, Trainer, Verbosity};
-use addax_data::{Batch, Batches, Dataset, Loader, Source};
+use addax_data::{Batch, Batches, Dataset, Source};
 use addax_tensor::{Error, Result, Tensor};
 use std::panic::Location;
 
@@ -53,11 +54,9 @@ impl Model {
         let seed = self.seed_for(fit.seed, &voice)?;
         let batches = Batches::new(batch_size);
         let batches = if fit.shuffle { batches.shuffle(seed) } else { batches };
-        let mut loader = loader(train, &batches)?;
         let first_pass = self.epochs.max(fit.initial_epoch as u64);
-        loader.start(first_pass)?;
-        let first =
-            loader.next_batch()?.ok_or_else(|| Error::data("there is nothing to train on: the data gave no batch"))?;
+        let mut passes = Passes::new(train, &batches, first_pass, fit.steps_per_epoch)?;
+        let first = passes.peek()?;
         self.build_with(check::sample_shape(&first.x))?;
         self.prepare_training()?;
         check::batch(self, &first)?;
@@ -72,7 +71,7 @@ impl Model {
         let program = steps.program(self, feed)?;
         self.hint_before(&first.x, &voice);
         start::tell(self, &program, first.rows(), fit.seed, &voice);
-        loader.give_back(first);
+        passes.give_back(first);
 
         if let Some((train, rest)) = &parts {
             self.hint_sorted(train, rest, &voice);
@@ -86,9 +85,7 @@ impl Model {
         let mut run = Run {
             session,
             steps,
-            loader,
-            pass: first_pass,
-            limit: fit.steps_per_epoch,
+            passes,
             labels,
             weigh,
             validation: Validation { data: held_out, ..fit.validation },
@@ -138,10 +135,7 @@ fn batch_weights(batch: &Batch, weigh: Option<&ClassWeights>) -> Result<Option<a
 struct Run<'m, 'a> {
     session: Session<'m>,
     steps: Steps,
-    loader: Box<dyn Loader>,
-    /// Which pass over the data comes next: with `steps_per_epoch` passes are not epochs.
-    pass: u64,
-    limit: Option<usize>,
+    passes: Passes,
     /// The rule for labels, where they are checked batch by batch.
     labels: Option<Labels>,
     weigh: Option<ClassWeights>,
@@ -153,7 +147,6 @@ impl Run<'_, '_> {
     fn epochs(&mut self, callbacks: &mut CallbackList<'_>, initial_epoch: usize) -> Result<()> {
         let mut last = Logs::new();
         callbacks.on_train_begin(&mut Logs::new(), &mut self.session)?;
-        self.loader.start(self.pass)?;
         for epoch in initial_epoch..self.session.epochs {
             if self.session.stopped() {
                 break;
@@ -187,9 +180,7 @@ impl Run<'_, '_> {
     /// The steps of one epoch; loss and metrics at their end.
     fn batches(&mut self, callbacks: &mut CallbackList<'_>) -> Result<Logs> {
         let mut logs = Logs::new();
-        let mut count = 0;
-        while self.limit.is_none_or(|limit| count < limit) {
-            let Some(batch) = self.next_batch(count)? else { break };
+        while let Some((count, batch)) = self.passes.next()? {
             check::batch(self.session.model, &batch)?;
             self.labels.map_or(Ok(()), |labels| labels.check_batch(&batch))?;
             let weights = batch_weights(&batch, self.weigh.as_ref())?;
@@ -200,38 +191,13 @@ impl Run<'_, '_> {
             logs = self.steps.run(self.session.model, feed)?;
             self.session.model.touched = true;
             callbacks.on_train_batch_end(count, &mut logs, &mut self.session)?;
-            self.loader.give_back(batch);
-            count += 1;
+            self.passes.give_back(batch);
             if self.session.stopped() {
-                // The next epoch, if there is one, begins with a new pass.
-                self.pass += 1;
-                return Ok(logs);
+                break;
             }
         }
-        if count == 0 {
-            return Err(Error::data("the data gave no batch in this epoch"));
-        }
-        if self.limit.is_none() {
-            self.pass += 1;
-            self.loader.start(self.pass)?;
-        }
+        self.passes.end_epoch()?;
         Ok(logs)
-    }
-    /// The next batch; where an epoch is counted in steps, the next pass over the data follows on the last.
-    fn next_batch(&mut self, count: usize) -> Result<Option<Batch>> {
-        match self.loader.next_batch()? {
-            Some(batch) => Ok(Some(batch)),
-            None if self.limit.is_some() => {
-                self.pass += 1;
-                self.loader.start(self.pass)?;
-                let next = self.loader.next_batch()?;
-                if next.is_none() && count == 0 {
-                    return Err(Error::data("the data gave no batch"));
-                }
-                Ok(next)
-            }
-            None => Ok(None),
-        }
     }
     /// Notes what an epoch tells about the training.
     fn look_back(&mut self, logs: &Logs) -> Result<()> {

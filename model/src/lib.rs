@@ -34,6 +34,8 @@ mod build;
 mod chain;
 mod check;
 mod compile;
+mod custom;
+mod custom_fit;
 mod evaluate;
 mod fit;
 mod hints;
@@ -41,6 +43,7 @@ mod metrics_state;
 mod model;
 mod names;
 mod options;
+mod passes;
 mod predict;
 mod programs;
 mod record;
@@ -66,6 +69,7 @@ pub use addax_tensor as tensor;
 pub use addax_callbacks::{History, Logs};
 pub use addax_tensor::{Array, DType, Device, Error, ErrorKind, Result, Tensor, Variable};
 pub use compile::Compile;
+pub use custom::{Step, TrainStep};
 pub use model::Model;
 pub use options::{Evaluate, Fit, ValidationFreq};
 pub use predict::Inputs;
@@ -77,7 +81,9 @@ pub use summary::Summary;
 
 /// What most programs need: `use addax::prelude::*;`. It hides nothing of `std`.
 pub mod prelude {
-    pub use crate::{Compile, Evaluate, Fit, History, Inputs, Logs, Model, Sequential, StopHandle, set_random_seed};
+    pub use crate::{
+        Compile, Evaluate, Fit, History, Inputs, Logs, Model, Sequential, Step, StopHandle, TrainStep, set_random_seed,
+    };
     pub use addax_callbacks::{
         CSVLogger, Callback, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau,
         TerminateOnNaN, Trainer, logs,

@@ -118,28 +118,9 @@ impl Model {
     }
     /// Sets weights by path; those that are not named stay. Changes nothing if a path is not known or a shape differs.
     pub fn set_weights(&mut self, weights: &[(String, Array)]) -> Result<()> {
-        self.assign(weights)?;
+        assign(&self.variables()?, weights)?;
         self.touched = true;
         Ok(())
-    }
-    /// The same for whoever has the model shared.
-    pub(crate) fn assign(&self, weights: &[(String, Array)]) -> Result<()> {
-        let variables = self.variables()?;
-        let mut updates = Vec::with_capacity(weights.len());
-        for (path, array) in weights {
-            let Some((_, variable)) = variables.iter().find(|(known, _)| known == path) else {
-                return Err(Error::unknown_name("weight", path, variables.iter().map(|(known, _)| known.as_str())));
-            };
-            if variable.shape()? != array.shape() {
-                return Err(Error::shape(format!(
-                    "weight \"{path}\" has shape {}, cannot be set to {}",
-                    variable.shape()?,
-                    array.shape()
-                )));
-            }
-            updates.push((variable.clone(), Tensor::from_array(array.clone()).cast(variable.dtype()?)));
-        }
-        addax_tensor::run::step(&[], updates).map(drop)
     }
     /// Number of numbers in all weights and states.
     pub fn count_params(&self) -> Result<usize> {
@@ -168,6 +149,25 @@ impl Model {
     pub fn share(self) -> Arc<Model> {
         Arc::new(self)
     }
+}
+
+/// Sets variables by path, all or none.
+pub(crate) fn assign(variables: &[(String, Variable)], weights: &[(String, Array)]) -> Result<()> {
+    let mut updates = Vec::with_capacity(weights.len());
+    for (path, array) in weights {
+        let Some((_, variable)) = variables.iter().find(|(known, _)| known == path) else {
+            return Err(Error::unknown_name("weight", path, variables.iter().map(|(known, _)| known.as_str())));
+        };
+        if variable.shape()? != array.shape() {
+            return Err(Error::shape(format!(
+                "weight \"{path}\" has shape {}, cannot be set to {}",
+                variable.shape()?,
+                array.shape()
+            )));
+        }
+        updates.push((variable.clone(), Tensor::from_array(array.clone()).cast(variable.dtype()?)));
+    }
+    addax_tensor::run::step(&[], updates).map(drop)
 }
 
 impl fmt::Debug for Model {

@@ -247,7 +247,7 @@ fn unknown_ending(path: &Path, ending: &str, what: &str) -> Error {
     Error::argument(format!("{}: no model format ends in `.{ending}`{keras}; Addax uses {what}", path.display()))
 }
 
-fn safetensors(path: &Path) -> Result<&Path> {
+pub(crate) fn safetensors(path: &Path) -> Result<&Path> {
     match ending(path) {
         Some("safetensors") => Ok(path),
         other => Err(Error::argument(format!(

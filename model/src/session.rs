@@ -25,8 +25,20 @@ impl<'m> Session<'m> {
     }
 }
 
-/// Values of all weights and states, held where they are.
-struct Weights(Vec<(Variable, Tensor)>);
+/// Values of variables, held where they are.
+pub(crate) struct Held(Vec<(Variable, Tensor)>);
+
+impl Held {
+    /// The values that these variables have now.
+    pub fn snapshot(variables: Vec<(String, Variable)>) -> Snapshot {
+        Snapshot::new(Held(variables.into_iter().map(|(_, v)| (v.clone(), v.value())).collect()))
+    }
+    /// Puts them back, all or none.
+    pub fn restore(snapshot: &Snapshot) -> Result<()> {
+        let Held(values) = snapshot.content()?;
+        addax_tensor::run::step(&[], values.clone()).map(drop)
+    }
+}
 
 impl Trainer for Session<'_> {
     fn stop(&mut self) {
@@ -62,12 +74,10 @@ impl Trainer for Session<'_> {
         self.model.set_weights(weights)
     }
     fn snapshot(&self) -> Result<Snapshot> {
-        let variables = self.model.variables()?.into_iter();
-        Ok(Snapshot::new(Weights(variables.map(|(_, v)| (v.clone(), v.value())).collect())))
+        Ok(Held::snapshot(self.model.variables()?))
     }
     fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let Weights(values) = snapshot.content()?;
-        addax_tensor::run::step(&[], values.clone()).map(drop)
+        Held::restore(snapshot)
     }
     fn learning_rate(&self) -> Result<f64> {
         self.model.learning_rate()

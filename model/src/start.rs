@@ -1,6 +1,13 @@
 //! How a training starts: its seed, and what it says of itself.
 
-use crate::{chain, chain::Chain, fit::fresh_key, hints::Voice, model::Model, seed::Seed};
+use crate::{
+    chain,
+    chain::Chain,
+    fit::fresh_key,
+    hints::Voice,
+    model::{Model, assign},
+    seed::Seed,
+};
 use addax_layers::{Reader, Registry};
 use addax_tensor::{Program, Result, error::bytes_for_people};
 use std::sync::OnceLock;
@@ -39,7 +46,7 @@ impl Model {
                 let parameters: Vec<String> = parameters.collect();
                 let mut weights = twin.weights()?;
                 weights.retain(|(path, _)| parameters.contains(path));
-                self.assign(&weights)
+                assign(&self.variables()?, &weights)
             }
             Err(error) => {
                 tracing::debug!("first weights keep their seed: {error}");

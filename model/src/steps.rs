@@ -71,7 +71,7 @@ fn shape_of(output: &Output, rows: usize) -> Shape {
 
 /// The vector of running values under their names. Reading it costs nothing on a CPU; on other devices it waits until
 /// somebody asks.
-fn running_logs(names: &[Arc<str>], values: Tensor, device: &Device) -> Result<Logs> {
+pub(crate) fn running_logs(names: &[Arc<str>], values: Tensor, device: &Device) -> Result<Logs> {
     let mut logs = Logs::new();
     if device.caps().arena {
         for (name, value) in names.iter().zip(values.to_vec::<f32>()?) {
