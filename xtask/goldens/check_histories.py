@@ -35,7 +35,7 @@ def main():
         }
         worst = max(worst, *distances.values())
         print(build.__name__, {k: f"{v:.1e}" for k, v in distances.items()}, flush=True)
-    sys.exit(worst > 2e-5)
+    sys.exit(int(worst > 2e-5))
 
 
 if __name__ == "__main__":
