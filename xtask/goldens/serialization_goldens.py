@@ -132,7 +132,7 @@ def renumbered(config):
 
 
 def repacked(path):
-    """Keras' own entries without the time of day and memory addresses, so that writing them again gives the same bytes."""
+    """Keras' own entries without the time of day and memory addresses: written again, the bytes are the same."""
     target = io.BytesIO()
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
         for entry in source.infolist():
