@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -122,14 +123,24 @@ DATA = {
 }
 
 
+def renumbered(config):
+    """The identities of shared objects, which Keras takes from memory addresses, as 1, 2, 3 in order of appearance."""
+    order = {}
+    return re.sub(
+        r'("shared_object_id": )(\d+)', lambda found: found[1] + str(order.setdefault(found[2], len(order) + 1)), config
+    )
+
+
 def repacked(path):
-    """Keras' own entries in a ZIP without the time of day, so that writing them again gives the same bytes."""
+    """Keras' own entries without the time of day and memory addresses: written again, the bytes are the same."""
     target = io.BytesIO()
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
         for entry in source.infolist():
             content = source.read(entry)
             if entry.filename == "metadata.json":
                 content = json.dumps({**json.loads(content), "date_saved": "2026-01-01@00:00:00"}).encode()
+            if entry.filename == "config.json":
+                content = renumbered(content.decode()).encode()
             copy.writestr(zipfile.ZipInfo(entry.filename), content)
     return target.getvalue()
 
