@@ -2,6 +2,8 @@
 //!
 //! Prints the best of many runs: microseconds, GFLOP/s where products are done, GB/s of the arguments.
 
+#![allow(clippy::unwrap_used, reason = "a measurement that fails panics")]
+
 use addax_tensor::{
     DType,
     cpu::CpuExecutor,

@@ -3,6 +3,7 @@
 //! Runs where `ADDAX_TEST_DEVICES` names `gpu`. `ADDAX_TEST_GRAPHS` sets their number: each costs a software adapter about
 //! a second of compiling.
 #![cfg(feature = "gpu")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
 use addax_tensor::{
     Device, Tensor,

@@ -1,5 +1,7 @@
 //! The CPU executor against plain loops, on kernels and plans made by hand.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
+
 mod blocks;
 mod cores;
 mod images;

@@ -167,13 +167,7 @@ pub fn binary(op: Binary, dtype: DType, a: u32, b: u32) -> u32 {
                 Binary::Add => x + y,
                 Binary::Sub => x - y,
                 Binary::Mul => x * y,
-                Binary::Div => {
-                    if y == 0 {
-                        0
-                    } else {
-                        x / y
-                    }
-                }
+                Binary::Div => x.checked_div(y).unwrap_or(0),
                 Binary::Rem => {
                     if y == 0 {
                         0
@@ -202,13 +196,7 @@ pub fn binary(op: Binary, dtype: DType, a: u32, b: u32) -> u32 {
                 Binary::Add => x + y,
                 Binary::Sub => x.wrapping_sub(y),
                 Binary::Mul => x.wrapping_mul(y),
-                Binary::Div => {
-                    if y == 0 {
-                        0
-                    } else {
-                        x / y
-                    }
-                }
+                Binary::Div => x.checked_div(y).unwrap_or(0),
                 Binary::Rem => {
                     if y == 0 {
                         0
