@@ -1,7 +1,7 @@
 //! Reverse-mode gradients of Addax' lazy tensors, themselves lazy tensors.
 //!
 //! [`grad`] walks the graph of a loss backwards and records its gradient as more graph. There is no tape and no wrapper
-//! tensor: whatever is written against [`Tensor`](addax_tensor::Tensor) can be differentiated, forward and backward are
+//! tensor: whatever is written against [`Tensor`] can be differentiated, forward and backward are
 //! planned together, and gradients of gradients are the same call again.
 //!
 //! ```
