@@ -20,6 +20,7 @@ mod options;
 mod refused;
 mod source;
 
+pub use addax_tensor::{Array, Result};
 pub use model_dir::ModelDir;
 pub use options::ReadOptions;
 pub use serde_json;

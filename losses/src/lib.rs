@@ -23,6 +23,7 @@ mod names;
 mod ranks;
 mod reduction;
 
+pub use addax_tensor::{Result, Tensor};
 pub use classes::*;
 pub use config::{Field, Fields};
 pub use formula::Formula;

@@ -29,6 +29,7 @@ mod rules;
 mod schedule;
 mod state;
 
+pub use addax_tensor::{Result, Tensor};
 pub use clip::{clip_by_global_norm, clip_by_norm};
 pub use config::{Field, Fields};
 pub use engine::Engine;
