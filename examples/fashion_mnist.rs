@@ -24,7 +24,7 @@ fn main() -> addax::Result<()> {
     }
     let (train, test) = source.load()?;
     let kind = arguments.value("model").unwrap_or("convnet");
-    let epochs = arguments.number("epochs")?.unwrap_or(8);
+    let epochs = arguments.number("epochs")?.unwrap_or(20);
 
     let mut model = network(kind)?;
     let loss = SparseCategoricalCrossentropy::from_logits();
