@@ -98,7 +98,7 @@ impl<T: TrainStep> Workshop<'_, T> {
     /// Records the step, computes it, commits it.
     fn batch(&mut self, batch: &Batch) -> Result<Logs> {
         let cx = Cx::new(self.seed, self.key.value()).with_training(true);
-        let tensor = |array: &Array| Tensor::from_array(array.clone());
+        let tensor = |array: &Array| Tensor::from_array(array.clone()).of_samples();
         let mut step = Step::new(cx, batch.y.as_ref().map(tensor), batch.weight.as_ref().map(tensor), self.number);
         let logs = self.step.train_step(tensor(&batch.x), &mut step)?;
         let mut updates = step.finish();

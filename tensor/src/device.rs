@@ -6,7 +6,7 @@ use crate::{
     executor::{Caps, Executor},
     graph::lock,
     memory::{self, Storage},
-    plan::cache::PlanCache,
+    plan::{cache::PlanCache, split::Rung},
     workspace::Workspace,
 };
 use std::{
@@ -168,6 +168,13 @@ impl Device {
         lock(&self.0.plans).set_fusion(on);
     }
 
+    /// Makes every step that has a batch take this rung of the memory ladder whether or not it must (`None`: only if it must): for
+    /// finding out whether a wrong number is splitting's fault. A number of slices that does not divide the batch is lowered to one
+    /// that does.
+    pub fn set_rung(&self, rung: Option<Rung>) {
+        lock(&self.0.plans).set_rung(rung);
+    }
+
     pub(crate) fn executor(&self) -> &dyn Executor {
         &*self.0.executor
     }
@@ -187,19 +194,34 @@ impl Device {
         let live = counts.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if live > budget {
             counts.live.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(self.out_of_memory(live, Vec::new()));
+            return Err(self.out_of_memory(OutOfMemory { needed: live, ..OutOfMemory::default() }));
         }
-        let buffer = self.0.executor.alloc(bytes).inspect_err(|_| {
+        let buffer = self.0.executor.alloc(bytes).inspect_err(|error| {
             counts.live.fetch_sub(bytes, Ordering::Relaxed);
+            if error.is_out_of_memory() {
+                // The device knows better than the budget; the next plan has to do with less.
+                self.0.budget.fetch_min((live - 1) / 8 * 7, Ordering::Relaxed);
+            }
         })?;
         counts.peak.fetch_max(live, Ordering::Relaxed);
         counts.allocations.fetch_add(1, Ordering::Relaxed);
         Ok(Storage::new(self.clone(), buffer, bytes))
     }
-    pub(crate) fn out_of_memory(&self, needed: u64, largest: Vec<(String, u64)>) -> Error {
+    /// The error of a plan that does not fit; device and budget are filled in.
+    pub(crate) fn out_of_memory(&self, report: OutOfMemory) -> Error {
         let budget = self.0.budget.load(Ordering::Relaxed);
         let device = self.0.name.clone();
-        Error::new(ErrorKind::OutOfMemory(OutOfMemory { device, needed, budget, largest, batch_that_fits: None }))
+        Error::new(ErrorKind::OutOfMemory(OutOfMemory { device, budget, ..report }))
+    }
+    /// Bytes that a plan may take beside what others hold now: the shared workspace is its own.
+    pub(crate) fn room(&self) -> u64 {
+        let shared = lock(&self.0.workspace).as_ref().map_or(0, Workspace::bytes);
+        let others = self.0.counts.live.load(Ordering::Relaxed).saturating_sub(shared);
+        self.0.budget.load(Ordering::Relaxed).saturating_sub(others)
+    }
+    /// Whether more is in use than the budget allows: it was lowered meanwhile.
+    pub(crate) fn is_over_budget(&self) -> bool {
+        self.0.counts.live.load(Ordering::Relaxed) > self.0.budget.load(Ordering::Relaxed)
     }
     pub(crate) fn give_back(&self, bytes: u64) {
         self.0.counts.live.fetch_sub(bytes, Ordering::Relaxed);

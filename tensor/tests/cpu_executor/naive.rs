@@ -256,7 +256,8 @@ fn evaluate(block: &Block, args: &[Data], scalars: &[u32], index: &[usize], acc:
             Inst::Index(line) => line.at(index) as u32,
             Inst::Within(guards) => u32::from(holds(guards, index)),
             Inst::Random { key, stream, sample, element } => {
-                let (s, e) = (sample.at(index) as u32, element.at(index) as u32);
+                let s = at(&key[3]).wrapping_add(sample.at(index) as u32);
+                let e = element.at(index) as u32;
                 philox::block([e / 4, s, at(&key[2]), *stream], [at(&key[0]), at(&key[1])])[(e % 4) as usize]
             }
             Inst::Unary(op, a) => unary(*op, of(a), at(a)),
