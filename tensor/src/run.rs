@@ -178,6 +178,7 @@ pub(crate) fn descend<T>(
     states: &mut [Held],
     mut attempt: impl FnMut(&Prepared, &mut [Held]) -> Result<T>,
 ) -> Result<T> {
+    let mut hopeful = true;
     loop {
         let error = match attempt(prepared, states) {
             Err(error) if error.is_out_of_memory() => error,
@@ -186,7 +187,9 @@ pub(crate) fn descend<T>(
         let room = (device.room() + leased).saturating_sub(replacements(device, states));
         match PlanCache::smaller(device, prepared, room)? {
             Some(smaller) => *prepared = smaller,
-            None => return Err(PlanCache::refused(device, prepared, error)),
+            // The last try is at what the user allows.
+            None if !hopeful || !device.forget_refusals() => return Err(PlanCache::refused(device, prepared, error)),
+            None => hopeful = false,
         }
     }
 }
@@ -290,6 +293,7 @@ pub(crate) fn alloc_or_trim(device: &Device, bytes: u64) -> Result<Storage> {
     device.alloc(bytes).or_else(|error| match error.is_out_of_memory() {
         true => {
             device.trim();
+            device.forget_refusals();
             device.alloc(bytes)
         }
         false => Err(error),

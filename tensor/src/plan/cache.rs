@@ -175,16 +175,17 @@ impl PlanCache {
     /// The error of a plan that is refused: its whole need, its largest values, and why there is no smaller one.
     pub(crate) fn refused(device: &Device, prepared: &Prepared, error: Error) -> Error {
         let ErrorKind::OutOfMemory(report) = error.kind() else { return error };
-        let live = device.memory().live;
+        // Not everything the plan works on needs to be there yet.
+        let base = device.memory().live.max(prepared.plan.fixed_bytes());
         let transient = prepared.plan.transient_bytes();
         // What the step needs all at once, by the plan that nobody wanted.
         let whole = match plan(&prepared.traced, &prepared.labels, device.executor(), prepared.options.fusion) {
             Ok(plan) => plan.transient_bytes(),
             Err(_) => transient,
         };
-        let floor = (prepared.plan.rung != Rung::WHOLE).then_some(live + transient);
+        let floor = (prepared.plan.rung != Rung::WHOLE).then_some(base + transient);
         device.out_of_memory(OutOfMemory {
-            needed: report.needed.max(live + whole),
+            needed: report.needed.max(base + whole),
             largest: prepared.plan.largest(3),
             floor,
             obstacle: prepared.obstacle.clone(),

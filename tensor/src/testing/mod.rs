@@ -16,6 +16,7 @@
 mod adversary;
 mod cells;
 mod check;
+mod faulty;
 mod generate;
 mod leaf;
 mod print;
@@ -26,6 +27,7 @@ mod views;
 
 pub use cells::{Cell, Histogram, Primitive, ViewKind};
 pub use check::{FACTOR, Failure, check, check_within};
+pub use faulty::{Fault, Faulty};
 pub use generate::{Graph, Options, graph, graphs};
 pub use leaf::Draw;
 pub use print::to_rust;
