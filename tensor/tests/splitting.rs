@@ -42,7 +42,7 @@ fn slices_of_the_batch_agree_with_the_reference() {
                     .unwrap_or_else(|failure| panic!("graph {i} of seed {seed}, {rung}: {failure}"));
             }
         };
-        all(&mut graphs(seed, 600, &Options::all()));
+        all(&mut graphs(seed, 800, &Options::all()));
         all(&mut graphs(seed, 30, &Options::large()));
         let info = device.plan_cache();
         println!("{rung}: {} of {} graphs were split", info.split, info.misses);

@@ -114,6 +114,8 @@ fn of_node(id: Id, nodes: &[TracedNode], samples: &mut Samples, rows: usize, ins
     let fixed = operands.iter().all(|o| o.is_fixed());
     match &node.prim {
         Prim::Input(_) | Prim::State(_) | Prim::Param(_) | Prim::Scalar(_) | Prim::Iota(_) => Sample::Free,
+        // A key is one for all: numbers of samples are none.
+        Prim::RandomBits(_) if !fixed => Sample::Coupled,
         // Bits are counted by sample, so a slice of them is computed from where it begins (which a loop does not know).
         Prim::RandomBits(_) => match node.meta.shape.first() {
             Some(&n) if n == rows && !inside => FIRST,
