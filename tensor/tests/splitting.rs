@@ -6,7 +6,7 @@ use addax_tensor::{
     Array, Device, Result, Tensor,
     graph::{Op, topological},
     plan::split::Rung,
-    testing::{Graph, Options, check, graphs},
+    testing::{self, Graph, Options, check, graphs},
 };
 use std::collections::HashMap;
 
@@ -28,10 +28,11 @@ fn with_batch(tensors: &[Tensor]) -> Result<Vec<Array>> {
     tensors.iter().map(Tensor::to_array).collect()
 }
 
-/// The tests of this file share the default device, so there is one test only. `ADDAX_TEST_SEED` asks for other graphs.
+/// The tests of this file share the default device, so there is one test only. `ADDAX_TEST_SEED` asks for other graphs,
+/// `ADDAX_TEST_GRAPHS` for more.
 #[test]
 fn slices_of_the_batch_agree_with_the_reference() {
-    let seed = std::env::var("ADDAX_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
+    let (seed, count) = (testing::seed(7), testing::wanted(800));
     for rung in [Rung { slices: 2, recompute: false }, Rung { slices: usize::MAX, recompute: true }] {
         let device = Device::cpu().unwrap();
         device.set_rung(Some(rung));
@@ -42,8 +43,8 @@ fn slices_of_the_batch_agree_with_the_reference() {
                     .unwrap_or_else(|failure| panic!("graph {i} of seed {seed}, {rung}: {failure}"));
             }
         };
-        all(&mut graphs(seed, 600, &Options::all()));
-        all(&mut graphs(seed, 30, &Options::large()));
+        all(&mut graphs(seed, count, &Options::all()));
+        all(&mut graphs(seed, count / 25, &Options::large()));
         let info = device.plan_cache();
         println!("{rung}: {} of {} graphs were split", info.split, info.misses);
         assert!(info.split >= 100, "only {} of {} graphs were split", info.split, info.misses);

@@ -114,6 +114,8 @@ fn of_node(id: Id, nodes: &[TracedNode], samples: &mut Samples, rows: usize, ins
     let fixed = operands.iter().all(|o| o.is_fixed());
     match &node.prim {
         Prim::Input(_) | Prim::State(_) | Prim::Param(_) | Prim::Scalar(_) | Prim::Iota(_) => Sample::Free,
+        // A key is one for all: numbers of samples are none.
+        Prim::RandomBits(_) if !fixed => Sample::Coupled,
         // Bits are counted by sample, so a slice of them is computed from where it begins (which a loop does not know).
         Prim::RandomBits(_) => match node.meta.shape.first() {
             Some(&n) if n == rows && !inside => FIRST,
@@ -160,6 +162,8 @@ fn of_node(id: Id, nodes: &[TracedNode], samples: &mut Samples, rows: usize, ins
             (at, Sample::Axis(kept)) if kept.axis != *axis && at.is_fixed() => operands[1],
             _ => Sample::Coupled,
         },
+        // Lines are apart: samples that lie across them stay.
+        Prim::Line(_, axis) => together(&operands, Some(*axis)),
         Prim::Scan(looped) => match of_loop(looped, &operands, rows) {
             Some(found) => {
                 samples.loops.insert(id, found);
@@ -251,7 +255,13 @@ pub fn demands(nodes: &[TracedNode], samples: &Samples, id: Id) -> Vec<Option<Cu
             return Some(cut);
         }
         match &node.prim {
-            Prim::Unary(_) | Prim::Binary(_) | Prim::Select | Prim::Cast | Prim::Concat(_) | Prim::Pool2d(..) => own,
+            Prim::Unary(_)
+            | Prim::Binary(_)
+            | Prim::Select
+            | Prim::Cast
+            | Prim::Concat(_)
+            | Prim::Pool2d(..)
+            | Prim::Line(..) => own,
             Prim::MatMul(how) => {
                 let rank = node.meta.shape.rank();
                 match samples.of[id] {
@@ -473,6 +483,16 @@ mod tests {
         let got: Vec<Sample> = traced.outputs.iter().map(|&id| samples.of[id]).collect();
         let merged = Cut { axis: 0, outer: steps, inner: 1 };
         assert_eq!(got, [FIRST, Sample::Axis(Cut::FIRST.along(1)), Sample::Axis(merged)]);
+    }
+
+    #[test]
+    fn lines_keep_the_samples_that_lie_across_them() {
+        let x = Tensor::placeholder(0, DType::F32, [8, 5]);
+        let outputs = [x.cumsum(1), x.sort(-1, true), x.cumsum(0), x.argsort(0, false)];
+        let (traced, _) = trace(&[x], &outputs, &[]).unwrap();
+        let samples = sample_axes(&traced, &[FIRST], 8);
+        let got: Vec<Sample> = traced.outputs.iter().map(|&id| samples.of[id]).collect();
+        assert_eq!(got, [FIRST, FIRST, Sample::Coupled, Sample::Coupled]);
     }
 
     #[test]

@@ -257,7 +257,7 @@ impl Builder<'_> {
         let alone = match cluster.seed {
             Seed::Map => false,
             Seed::Loop(_) => true,
-            Seed::Core(id) => matches!(self.nodes[id].prim, Prim::Gather(_) | Prim::ScatterAdd(_)),
+            Seed::Core(id) => matches!(self.nodes[id].prim, Prim::Gather(_) | Prim::ScatterAdd(_) | Prim::Line(..)),
         };
         if alone || cluster.shape != shape || cluster.commit != commit {
             return false;

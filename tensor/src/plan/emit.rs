@@ -283,6 +283,14 @@ fn core<'a>(
             let count = scope.nodes[node.inputs[0]].meta.shape.numel();
             (Core::ScatterAdd { indices, updates, count }, around(&shape, *axis))
         }
+        Prim::Line(kind, axis) => {
+            let operands = node
+                .inputs
+                .iter()
+                .map(|&i| Ok((dense(scope, i, args)?, scope.nodes[i].meta.shape[*axis])))
+                .collect::<Result<Vec<_>>>()?;
+            (Core::Line { kind: *kind, operands }, around(&shape, *axis))
+        }
         other => return Err(Error::argument(format!("`{}` has no kernel", other.name()))),
     })
 }
@@ -505,6 +513,7 @@ impl Prim {
             Prim::Pool2d(kind, pool) => crate::graph::Op::Pool2d(kind.clone(), *pool).name(),
             Prim::Gather(_) => "gather",
             Prim::ScatterAdd(_) => "scatter_add",
+            Prim::Line(kind, _) => kind.name(),
             Prim::RandomBits(_) => "random_bits",
             Prim::Iota(_) => "iota",
             Prim::Scan(_) => "scan",

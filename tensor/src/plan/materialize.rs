@@ -125,7 +125,7 @@ fn require_operands(nodes: &[TracedNode], id: Id, memory: &mut [bool]) {
                 memory[base] = true;
             }
         }
-        Prim::Conv2d(..) | Prim::Pool2d(..) | Prim::Gather(_) | Prim::ScatterAdd(_) => {
+        Prim::Conv2d(..) | Prim::Pool2d(..) | Prim::Gather(_) | Prim::ScatterAdd(_) | Prim::Line(..) => {
             for &operand in &node.inputs {
                 memory[dense_base(nodes, operand)] = true;
             }

@@ -5,8 +5,8 @@ use crate::{
     dtype::DType,
     error::{Error, Result},
     graph::{
-        Binary, Body, Conv2d, ConvKind, MatMul, Meta, Node, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, Tensor, Unary,
-        View, topological,
+        Binary, Body, Conv2d, ConvKind, LineKind, MatMul, Meta, Node, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, Tensor,
+        Unary, View, topological,
     },
     run::unreadable,
     shape::Shape,
@@ -55,6 +55,8 @@ pub enum Prim {
     Gather(usize),
     /// Along an axis.
     ScatterAdd(usize),
+    /// Line by line along an axis.
+    Line(LineKind, usize),
     /// Philox.
     RandomBits(u32),
     /// Position along an axis.
@@ -313,6 +315,7 @@ impl Tracer<'_> {
             Op::Pool2d(kind, pool) => push(Prim::Pool2d(kind.clone(), *pool), ids),
             Op::Gather(axis) => push(Prim::Gather(*axis), ids),
             Op::ScatterAdd(axis) => push(Prim::ScatterAdd(*axis), ids),
+            Op::Line(kind, axis) => push(Prim::Line(*kind, *axis), ids),
             Op::RandomBits { stream } => push(Prim::RandomBits(*stream), ids),
             Op::Iota(axis) => push(Prim::Iota(*axis), ids),
             Op::Call(body) => {

@@ -24,6 +24,7 @@ mod rebuild;
 mod rng;
 mod step;
 mod views;
+mod wanted;
 
 pub use cells::{Cell, Histogram, Primitive, ViewKind};
 pub use check::{FACTOR, Failure, check, check_within};
@@ -33,6 +34,7 @@ pub use leaf::Draw;
 pub use print::to_rust;
 pub use rebuild::{Bodies, rebuild};
 pub use rng::Rng;
+pub use wanted::{seed, wanted};
 
 #[cfg(test)]
 mod tests;
