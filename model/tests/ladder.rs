@@ -150,6 +150,20 @@ fn weighted(device: &Device, n: usize) -> addax::Result<Vec<f64>> {
     steps(model, device, pictures(256, &[64]), Some(&weight), n)
 }
 
+/// A callback holds the best weights, so that each improvement makes the next step copy them.
+fn held(device: &Device, n: usize) -> addax::Result<Vec<f64>> {
+    let mut model = Sequential::new().input([48]).seed(8).add(Dense::new(96).activation("relu")).add(Dense::new(10));
+    let loss = SparseCategoricalCrossentropy::from_logits();
+    model.compile(Compile::new(Adam::new(1e-3)).loss(loss))?;
+    model.set_device(device);
+    let (x, y) = pictures(192, &[48]);
+    let mut early = EarlyStopping::new("loss").patience(n).restore_best_weights(true);
+    let fit = Fit::epochs(n).batch_size(96).shuffle(false).seed(1).verbose(0).callback(&mut early);
+    let history = model.fit(&Dataset::new(x, y)?, fit)?;
+    assert!(device.memory().replaced > n as u64 / 2, "no snapshot was held");
+    Ok(history.get("loss")?.to_vec())
+}
+
 /// Two nets, two optimizers, random numbers: a train step of one's own.
 struct Gan {
     generator: Sequential,
@@ -247,6 +261,7 @@ fn training_goes_on_under_every_budget() {
         Case { name: "lstm", train: lstm },
         Case { name: "weighted", train: weighted },
         Case { name: "gan", train: gan },
+        Case { name: "held snapshot", train: held },
     ];
     for case in &cases {
         table(case, &|| Device::cpu().unwrap(), &[100, 75, 50, 25, 10, 5], true);
