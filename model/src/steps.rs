@@ -73,7 +73,7 @@ fn shape_of(output: &Output, rows: usize) -> Shape {
 /// somebody asks.
 pub(crate) fn running_logs(names: &[Arc<str>], values: Tensor, device: &Device) -> Result<Logs> {
     let mut logs = Logs::new();
-    if device.caps().arena {
+    if device.caps().immediate {
         for (name, value) in names.iter().zip(values.to_vec::<f32>()?) {
             logs.insert(name.clone(), value);
         }
