@@ -86,7 +86,9 @@ fn folder() -> PathBuf {
 fn an_interrupted_training_keeps_history_and_checkpoint() {
     let folder = folder();
     let mut program = Program::start(Command::new(digits()).args(["--device", "cpu", "--full"]).env("TMPDIR", &folder));
-    program.read_until("Epoch 2/60");
+    let begin = program.read_until("Epoch 2/60");
+    let warnings = begin.matches("with `--release`").count();
+    assert_eq!(warnings, usize::from(cfg!(debug_assertions)), "{begin}");
     program.interrupt();
     let (text, status) = program.finish();
     assert!(status.success(), "{status}: {text}");

@@ -40,8 +40,11 @@ pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
         fs::write(&path, sound.replace(fault.from, fault.to))?;
         let passed = pass(&copy, fault.tests);
         fs::write(&path, sound)?;
-        let caught = !passed?;
+        let caught = matches!(passed, Ok(false));
         println!("{number:>3} {} {}: {}", if caught { "caught  " } else { "SURVIVED" }, fault.file, fault.to);
+        if let Err(mistake) = passed {
+            println!("    {mistake}");
+        }
         if !caught {
             survived.push(*number);
         }
