@@ -274,6 +274,20 @@ impl Cx {
         }
         self.get(weight)
     }
+    /// A [`weight`](Cx::weight) with all that is set for it: its penalty is added, and it is held to its constraint.
+    pub fn parameter(
+        &self,
+        weight: &Weight,
+        shape: impl Into<Shape>,
+        initializer: impl Into<Initializer>,
+        regularizer: &Option<Regularizer>,
+        constraint: &Option<Constraint>,
+    ) -> Result<Tensor> {
+        let value = self.weight(weight, shape, initializer)?;
+        self.regularize(weight, regularizer)?;
+        self.constrain(weight, constraint)?;
+        Ok(value)
+    }
     /// Adds the penalty of a weight, once per step however often the layer is called.
     pub fn regularize(&self, weight: &Weight, regularizer: &Option<Regularizer>) -> Result<()> {
         let Some(regularizer) = regularizer else { return Ok(()) };
