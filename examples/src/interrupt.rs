@@ -16,7 +16,8 @@ pub fn stops(training: StopHandle) -> Result<Listening> {
     let listening = Listening(running.clone());
     ctrlc::set_handler(move || {
         if !running.load(Ordering::SeqCst) || training.is_stopped() {
-            std::process::exit(130);
+            end();
+            return;
         }
         training.stop();
     })
@@ -28,4 +29,15 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.0.store(false, Ordering::SeqCst);
     }
+}
+
+/// Ends the process as if nobody had listened, so that a shell sees the signal.
+#[cfg(unix)]
+fn end() {
+    let failed = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGINT);
+    std::process::exit(failed.map_or(1, |()| 0));
+}
+#[cfg(not(unix))]
+fn end() {
+    std::process::exit(130);
 }

@@ -13,11 +13,7 @@ use crate::{
     weight::Weight,
 };
 use addax_tensor::{Array, DType, Error, Result, Shape, Tensor, Variable, graph, random};
-use std::{
-    cell::RefCell,
-    collections::{HashMap, HashSet},
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 /// Handed to every `forward`. A small value: calling a sublayer makes another that shares the same step.
 ///
@@ -39,8 +35,7 @@ struct Step {
     reads: Vec<Variable>,
     updates: Vec<(Variable, Tensor)>,
     losses: Vec<Tensor>,
-    penalties: Vec<Tensor>,
-    penalised: HashSet<u64>,
+    penalties: Vec<(u64, Tensor)>,
     calls: HashMap<String, u32>,
 }
 
@@ -85,7 +80,6 @@ impl Cx {
             updates: Vec::new(),
             losses: Vec::new(),
             penalties: Vec::new(),
-            penalised: HashSet::new(),
             calls: HashMap::new(),
         };
         Cx {
@@ -118,11 +112,10 @@ impl Cx {
     pub fn finish(self) -> Recorded {
         let mut step = self.step.borrow_mut();
         step.values.clear();
-        step.penalised.clear();
         step.calls.clear();
         Recorded {
             losses: std::mem::take(&mut step.losses),
-            penalties: std::mem::take(&mut step.penalties),
+            penalties: std::mem::take(&mut step.penalties).into_iter().map(|(_, penalty)| penalty).collect(),
             updates: std::mem::take(&mut step.updates),
             reads: std::mem::take(&mut step.reads),
         }
@@ -281,15 +274,40 @@ impl Cx {
         }
         self.get(weight)
     }
+    /// A [`weight`](Cx::weight) with all that is set for it: its penalty is added, and it is held to its constraint.
+    pub fn parameter(
+        &self,
+        weight: &Weight,
+        shape: impl Into<Shape>,
+        initializer: impl Into<Initializer>,
+        regularizer: &Option<Regularizer>,
+        constraint: &Option<Constraint>,
+    ) -> Result<Tensor> {
+        let value = self.weight(weight, shape, initializer)?;
+        self.regularize(weight, regularizer)?;
+        self.constrain(weight, constraint)?;
+        Ok(value)
+    }
     /// Adds the penalty of a weight, once per step however often the layer is called.
     pub fn regularize(&self, weight: &Weight, regularizer: &Option<Regularizer>) -> Result<()> {
         let Some(regularizer) = regularizer else { return Ok(()) };
         let variable = weight.slot()?;
-        if self.step.borrow_mut().penalised.insert(variable.id()) {
+        let known = self.step.borrow().penalties.iter().any(|(id, _)| *id == variable.id());
+        if !known {
             let penalty = regularizer.penalty(&self.read(variable))?;
-            self.step.borrow_mut().penalties.push(penalty);
+            self.step.borrow_mut().penalties.push((variable.id(), penalty));
         }
         Ok(())
+    }
+    /// The penalties of this layer's weights, and of those of its sublayers, as far as it was called in this step.
+    pub fn penalties_of(&self, layer: &(impl Fields + ?Sized)) -> Vec<Tensor> {
+        let own: Vec<u64> = tree::weights(layer).iter().filter_map(|w| Some(w.weight.variable()?.id())).collect();
+        let step = self.step.borrow();
+        step.penalties.iter().filter(|(id, _)| own.contains(id)).map(|(_, penalty)| penalty.clone()).collect()
+    }
+    /// The losses that layers added in this step so far, in order of the calls.
+    pub fn losses(&self) -> Vec<Tensor> {
+        self.step.borrow().losses.clone()
     }
     /// Holds a weight to a constraint after each update.
     pub fn constrain(&self, weight: &Weight, constraint: &Option<Constraint>) -> Result<()> {

@@ -5,7 +5,10 @@ use crate::{
     formula::Formula,
     reduction::{Reduction, Sums, reduce, sums},
 };
-use addax_tensor::{Error, Result, Tensor};
+use addax_tensor::{
+    Error, Result, Tensor,
+    graph::{recorded_at, try_recorded_at},
+};
 use serde_json::{Map, Value};
 use std::{fmt, panic::Location};
 
@@ -40,12 +43,17 @@ pub trait Loss: fmt::Debug + Send + Sync {
             let mask = joined(mask, self.kept(y_true, y_pred)?)?;
             reduce(&values, weight, mask.as_ref(), self.reduction())
         };
-        recording().unwrap_or_else(|e| Tensor::error(e, Location::caller()))
+        let origin = Location::caller();
+        recorded_at(origin, || recording().unwrap_or_else(|e| Tensor::error(e, origin)))
     }
     /// The loss with weights and mask as sum and divisor, which add up over the parts of a split batch.
+    #[track_caller]
     fn sums(&self, y_true: &Tensor, y_pred: &Tensor, weight: Option<&Tensor>, mask: Option<&Tensor>) -> Result<Sums> {
-        let mask = joined(mask, self.kept(y_true, y_pred)?)?;
-        sums(&self.per_sample(y_true, y_pred), weight, mask.as_ref(), self.reduction())
+        let recording = || {
+            let mask = joined(mask, self.kept(y_true, y_pred)?)?;
+            sums(&self.per_sample(y_true, y_pred), weight, mask.as_ref(), self.reduction())
+        };
+        try_recorded_at(Location::caller(), recording)
     }
 }
 
@@ -72,8 +80,9 @@ impl<L: Loss + ?Sized> Loss for Box<L> {
     fn reduction(&self) -> Reduction {
         (**self).reduction()
     }
+    #[track_caller]
     fn per_sample(&self, y_true: &Tensor, y_pred: &Tensor) -> Tensor {
-        (**self).per_sample(y_true, y_pred)
+        recorded_at(Location::caller(), || (**self).per_sample(y_true, y_pred))
     }
     fn kept(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Option<Tensor>> {
         (**self).kept(y_true, y_pred)
@@ -148,9 +157,12 @@ impl<F: Formula> Loss for LossOf<F> {
     }
     #[track_caller]
     fn per_sample(&self, y_true: &Tensor, y_pred: &Tensor) -> Tensor {
-        let known = self.reduction.as_ref().map_err(Clone::clone);
-        let values = known.and_then(|_| self.formula.values(y_true, y_pred));
-        values.unwrap_or_else(|e| Tensor::error(e, Location::caller()))
+        let origin = Location::caller();
+        recorded_at(origin, || {
+            let known = self.reduction.as_ref().map_err(Clone::clone);
+            let values = known.and_then(|_| self.formula.values(y_true, y_pred));
+            values.unwrap_or_else(|e| Tensor::error(e, origin))
+        })
     }
     fn kept(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Option<Tensor>> {
         self.formula.kept(y_true, y_pred)

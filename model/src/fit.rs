@@ -71,6 +71,9 @@ impl Model {
         let program = steps.program(self, feed)?;
         self.hint_before(&first.x, &voice);
         start::tell(self, &program, first.rows(), fit.seed, &voice);
+        if !silent {
+            start::warn_of_debug_build(&voice);
+        }
         passes.give_back(first);
 
         if let Some((train, rest)) = &parts {
@@ -113,7 +116,7 @@ impl Model {
     }
 }
 
-fn in_memory(rows: Rows<'_>) -> Result<&Dataset> {
+pub(crate) fn in_memory(rows: Rows<'_>) -> Result<&Dataset> {
     rows.dataset.ok_or_else(|| {
         Error::argument("validation_split needs rows in memory (a Dataset); give validation_data for other sources")
     })

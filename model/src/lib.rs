@@ -36,6 +36,7 @@ mod check;
 mod compile;
 mod custom;
 mod custom_fit;
+mod custom_means;
 mod evaluate;
 mod fit;
 mod hints;

@@ -10,7 +10,7 @@ use crate::{
 };
 use addax_layers::{Reader, Registry};
 use addax_tensor::{Program, Result, error::bytes_for_people};
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 impl Model {
     /// The seed of a training. Random layers go on where they were, unless the seed is another.
@@ -71,11 +71,18 @@ pub(crate) fn tell(model: &Model, program: &Program, rows: usize, given: Option<
     let text = format!("Training on {}, {seed}, {peak} planned for a batch of {rows}", program.device().name());
     tracing::info!("{text}");
     voice.console.line(&text);
-    if cfg!(unoptimised) {
-        voice.console.line(SLOW);
+}
+
+/// Says, once in a process, that this is a debug build, if it is one.
+pub(crate) fn warn_of_debug_build(voice: &Voice) {
+    static TOLD: Once = Once::new();
+    if cfg!(debug_assertions) {
+        TOLD.call_once(|| voice.console.line(if cfg!(unoptimised) { SLOW } else { DEBUG }));
     }
 }
 
-/// Said by builds without optimisation. A product of matrices that is not optimised took 240 times as long.
+/// Said once by debug builds in which Addax is optimised all the same.
+const DEBUG: &str = "This is a debug build; with `--release` it is faster.";
+/// Said once by builds without optimisation. A product of matrices that is not optimised took 240 times as long.
 const SLOW: &str = "This build is not optimised and up to 200 times slower. Run it with `--release`, or add to Cargo.toml:\n\n    \
      [profile.dev.package.\"*\"]\n    opt-level = 3\n";

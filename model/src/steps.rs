@@ -92,7 +92,7 @@ fn shape_of(output: &Output, rows: usize) -> Shape {
 pub(crate) fn running_logs(names: &[Arc<str>], values: Tensor, device: &Device) -> Result<Logs> {
     let mut logs = Logs::new();
     // A step that was committed took place, even if reading what it measured fails: then whoever asks reads again.
-    if device.caps().arena
+    if device.caps().immediate
         && let Ok(numbers) = values.to_vec::<f32>()
     {
         for (name, value) in names.iter().zip(numbers) {

@@ -1,7 +1,8 @@
 //! Bounds on gradients.
 
 use crate::common::Common;
-use addax_tensor::{DType, Tensor};
+use addax_tensor::{DType, Tensor, graph::recorded_at};
+use std::panic::Location;
 
 /// Scales `g` down to an L2 norm of at most `limit`; smaller ones stay as they are.
 ///
@@ -12,18 +13,24 @@ use addax_tensor::{DType, Tensor};
 /// assert_eq!(g.to_vec::<f32>()?, [0.6, 0.8]);
 /// # Ok::<(), addax_tensor::Error>(())
 /// ```
+#[track_caller]
 pub fn clip_by_norm(g: &Tensor, limit: f64) -> Tensor {
-    let norm = squares(g).sqrt();
-    scaled(g, &(limit / norm.maximum(limit)))
+    recorded_at(Location::caller(), || {
+        let norm = squares(g).sqrt();
+        scaled(g, &(limit / norm.maximum(limit)))
+    })
 }
 
 /// Scales all of them by one factor, so that the L2 norm of all elements together is at most `limit`.
+#[track_caller]
 pub fn clip_by_global_norm(gradients: &[Tensor], limit: f64) -> Vec<Tensor> {
-    let Some(total) = gradients.iter().map(squares).reduce(|a, b| a + b) else {
-        return Vec::new();
-    };
-    let factor = limit / total.sqrt().maximum(limit);
-    gradients.iter().map(|g| scaled(g, &factor)).collect()
+    recorded_at(Location::caller(), || {
+        let Some(total) = gradients.iter().map(squares).reduce(|a, b| a + b) else {
+            return Vec::new();
+        };
+        let factor = limit / total.sqrt().maximum(limit);
+        gradients.iter().map(|g| scaled(g, &factor)).collect()
+    })
 }
 
 /// As the settings say.

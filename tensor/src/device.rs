@@ -260,7 +260,15 @@ impl Executor for Refusing {
         "none".into()
     }
     fn caps(&self) -> Caps {
-        Caps { max_args: 8, max_insts: 64, max_binding: u64::MAX, arena: true, alignment: 64, free_strides: true }
+        Caps {
+            max_args: 8,
+            max_insts: 64,
+            max_binding: u64::MAX,
+            arena: true,
+            immediate: true,
+            alignment: 64,
+            free_strides: true,
+        }
     }
     fn scratch(&self, _: &crate::plan::Kernel) -> u64 {
         0

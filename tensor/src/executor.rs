@@ -20,6 +20,8 @@ pub struct Caps {
     pub max_binding: u64,
     /// Whether temporary values share one buffer at offsets (a CPU's arena) or have buffers of their own (a GPU's slots).
     pub arena: bool,
+    /// Whether a submitted value can be read at once, without waiting for other hardware.
+    pub immediate: bool,
     /// Offsets into the arena are multiples of this.
     pub alignment: u64,
     /// Whether matrix operands may have any strides (else one of row or column stride must be 1).

@@ -23,7 +23,8 @@ impl Tensor {
     /// Computes these tensors together, so that what they share is computed once. Only submits: reading waits.
     #[track_caller]
     pub fn eval(tensors: &[Tensor]) -> Result<()> {
-        evaluate(tensors).map_err(|e| e.at(Location::caller()))
+        let origin = Location::caller();
+        evaluate(tensors).map_err(|e| e.at(origin))
     }
     /// The elements as host data: computes and waits.
     #[track_caller]
@@ -37,7 +38,8 @@ impl Tensor {
     /// The elements in row-major order: computes and waits. Fails if `T` would lose information (see [`Element`]).
     #[track_caller]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        self.to_array()?.to_vec()
+        let origin = Location::caller();
+        self.to_array()?.to_vec().map_err(|e| e.at(origin))
     }
     /// The only element: computes and waits.
     #[track_caller]

@@ -115,7 +115,8 @@ impl Variable {
     /// Computes `value` and makes it the variable's. On failure the variable stays as it was.
     #[track_caller]
     pub fn assign(&self, value: &Tensor) -> Result<()> {
-        run::commit(vec![(self.clone(), value.clone())]).map_err(|e| e.at(Location::caller()))
+        let origin = Location::caller();
+        run::commit(vec![(self.clone(), value.clone())]).map_err(|e| e.at(origin))
     }
     /// Fails unless `value` has the variable's shape and type.
     pub(crate) fn check_fits(&self, value: &Tensor) -> Result<()> {

@@ -12,6 +12,7 @@ pub fn run(_: &[String]) -> Result<(), Box<dyn Error>> {
     step("shaders", &["xtask", "shaders"])?;
     step_with("documentation", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     step("crates alone", &["xtask", "alone"])?;
+    step("browsers", &["xtask", "wasm"])?;
     step("example digits", &["run", "--release", "--example", "digits"])?;
     step("example iris", &["run", "--release", "--example", "iris"])?;
     Ok(())

@@ -2,7 +2,8 @@
 //!
 //! It needs that target's standard library. rustup's is taken if it is installed; else Debian's `rustc-web`, a compiler with
 //! the library's source, from which cargo builds the library first (`-Zbuild-std`). The two compilers differ, so each has a
-//! folder of its own below `target/wasm`. Without either there is nothing to check, which is no failure.
+//! folder of its own below `target/wasm`. Without either rustup is asked to install the target; where it cannot, nothing is
+//! checked, which is said and is no failure.
 
 use std::{
     error::Error,
@@ -29,11 +30,10 @@ enum Library {
 /// Checks the crate; an argument names the folder that Debian's packages were extracted into.
 pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
     let library = match args {
-        [] if installed()? => Library::Installed,
-        [] => match debian(Path::new("/")) {
+        [] => match find()? {
             Some(found) => found,
             None => {
-                println!("wasm: skipped, as no standard library for {TARGET} was found. To get one: {HOW}");
+                println!("wasm: NOT CHECKED, as there is no standard library for {TARGET}. To get one: {HOW}");
                 return Ok(());
             }
         },
@@ -45,6 +45,23 @@ pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
         check(&library, features)?;
     }
     Ok(())
+}
+
+/// The library that is there, or that rustup can fetch.
+fn find() -> Result<Option<Library>, Box<dyn Error>> {
+    if installed()? {
+        return Ok(Some(Library::Installed));
+    }
+    if let Some(found) = debian(Path::new("/")) {
+        return Ok(Some(found));
+    }
+    println!("wasm: rustup target add {TARGET}");
+    match Command::new("rustup").args(["target", "add", TARGET]).status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => println!("wasm: rustup could not install the target ({status})"),
+        Err(error) => println!("wasm: rustup could not be started: {error}"),
+    }
+    Ok(installed()?.then_some(Library::Installed))
 }
 
 /// Whether the compiler in use has the target's standard library.

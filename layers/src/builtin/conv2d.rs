@@ -144,15 +144,22 @@ impl Layer for Conv2D {
             )));
         }
         let [kh, kw] = self.kernel_size.0;
-        let kernel =
-            cx.weight(&self.kernel, [kh, kw, channels / self.groups, self.filters], &self.kernel_initializer)?;
-        cx.regularize(&self.kernel, &self.kernel_regularizer)?;
-        cx.constrain(&self.kernel, &self.kernel_constraint)?;
+        let kernel = cx.parameter(
+            &self.kernel,
+            [kh, kw, channels / self.groups, self.filters],
+            &self.kernel_initializer,
+            &self.kernel_regularizer,
+            &self.kernel_constraint,
+        )?;
         let mut y = x.conv2d(&kernel, geometry);
         if self.use_bias {
-            y = y + cx.weight(&self.bias, [self.filters], &self.bias_initializer)?;
-            cx.regularize(&self.bias, &self.bias_regularizer)?;
-            cx.constrain(&self.bias, &self.bias_constraint)?;
+            y = y + cx.parameter(
+                &self.bias,
+                [self.filters],
+                &self.bias_initializer,
+                &self.bias_regularizer,
+                &self.bias_constraint,
+            )?;
         }
         y.check()?;
         let y = self.activation.apply(&self.data_format.from_last(&y)?)?;

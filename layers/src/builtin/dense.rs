@@ -101,15 +101,23 @@ impl Layer for Dense {
                 if rows.len() > 1 { "; add `Flatten` before it" } else { "" }
             )));
         }
-        let kernel = cx.weight(&self.kernel, [*inputs, self.units], &self.kernel_initializer)?;
-        cx.regularize(&self.kernel, &self.kernel_regularizer)?;
-        cx.constrain(&self.kernel, &self.kernel_constraint)?;
+        let kernel = cx.parameter(
+            &self.kernel,
+            [*inputs, self.units],
+            &self.kernel_initializer,
+            &self.kernel_regularizer,
+            &self.kernel_constraint,
+        )?;
         // One product over all rows, however many axes they stand in.
         let mut y = x.reshape([rows.iter().product(), *inputs]).matmul(&kernel);
         if self.use_bias {
-            y = y + cx.weight(&self.bias, [self.units], &self.bias_initializer)?;
-            cx.regularize(&self.bias, &self.bias_regularizer)?;
-            cx.constrain(&self.bias, &self.bias_constraint)?;
+            y = y + cx.parameter(
+                &self.bias,
+                [self.units],
+                &self.bias_initializer,
+                &self.bias_regularizer,
+                &self.bias_constraint,
+            )?;
         }
         let units = [self.units];
         let y = y.reshape(rows.iter().chain(&units).copied().collect::<Vec<_>>());

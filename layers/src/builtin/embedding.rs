@@ -65,9 +65,13 @@ impl Layer for Embedding {
         if self.input_dim == 0 || self.output_dim == 0 {
             return Err(Error::argument("input_dim and output_dim are at least 1"));
         }
-        let table = cx.weight(&self.embeddings, [self.input_dim, self.output_dim], &self.embeddings_initializer)?;
-        cx.regularize(&self.embeddings, &self.embeddings_regularizer)?;
-        cx.constrain(&self.embeddings, &self.embeddings_constraint)?;
+        let table = cx.parameter(
+            &self.embeddings,
+            [self.input_dim, self.output_dim],
+            &self.embeddings_initializer,
+            &self.embeddings_regularizer,
+            &self.embeddings_constraint,
+        )?;
         // Ids that come as floats, as data frames give them, are meant as whole numbers.
         let y = table.gather(&x.cast(DType::I32), 0);
         cx.regularize_activity(&y, &self.activity_regularizer)?;

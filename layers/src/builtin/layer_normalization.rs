@@ -11,76 +11,110 @@ fn along(shape: &Shape, axes: &[usize]) -> (Vec<usize>, Vec<usize>) {
     (own, wide)
 }
 
-/// `gamma · (x - mean) / √(variance + epsilon) + beta`, with mean and variance of each sample over `axis`; the shape stays.
-#[derive(Fields)]
-#[fields(keras, blank = LayerNormalization::new())]
-pub struct LayerNormalization {
-    base: Base,
-    axis: AxisList,
-    epsilon: f64,
-    center: bool,
-    scale: bool,
-    beta_initializer: Initializer,
-    gamma_initializer: Initializer,
-    beta_regularizer: Option<Regularizer>,
-    gamma_regularizer: Option<Regularizer>,
-    beta_constraint: Option<Constraint>,
-    gamma_constraint: Option<Constraint>,
-    rms_scaling: Never,
-    gamma: Weight,
-    beta: Weight,
-}
-
-impl Default for LayerNormalization {
-    fn default() -> Self {
-        LayerNormalization::new()
-    }
-}
-
-impl LayerNormalization {
-    /// With Keras' defaults: the last axis, epsilon 0.001.
-    pub fn new() -> Self {
-        LayerNormalization {
-            base: Base::default(),
-            axis: AxisList(vec![-1]),
-            epsilon: 1e-3,
-            center: true,
-            scale: true,
-            beta_initializer: Initializer::Zeros,
-            gamma_initializer: Initializer::Ones,
-            beta_regularizer: None,
-            gamma_regularizer: None,
-            beta_constraint: None,
-            gamma_constraint: None,
-            rms_scaling: Never,
-            gamma: Weight::new(),
-            beta: Weight::new(),
+/// A normalization that ends in `gamma · x + beta`: what Layer- and GroupNormalization have in common, and the settings that only
+/// one of them has.
+macro_rules! affine_layer {
+    (
+        $(#[$doc:meta])*
+        $layer:ident,
+        $(#[$new_doc:meta])* new,
+        { $($(#[$own_doc:meta])* $own:ident: $type:ty = $default:expr,)* }
+        { $($hidden:ident: $hidden_type:ty = $value:expr,)* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Fields)]
+        #[fields(keras, blank = $layer::new())]
+        pub struct $layer {
+            base: Base,
+            $($own: $type,)*
+            center: bool,
+            scale: bool,
+            beta_initializer: Initializer,
+            gamma_initializer: Initializer,
+            beta_regularizer: Option<Regularizer>,
+            gamma_regularizer: Option<Regularizer>,
+            beta_constraint: Option<Constraint>,
+            gamma_constraint: Option<Constraint>,
+            $($hidden: $hidden_type,)*
+            gamma: Weight,
+            beta: Weight,
         }
-    }
+
+        impl Default for $layer {
+            fn default() -> Self {
+                $layer::new()
+            }
+        }
+
+        impl $layer {
+            $(#[$new_doc])*
+            pub fn new() -> Self {
+                $layer {
+                    base: Base::default(),
+                    $($own: $default,)*
+                    center: true,
+                    scale: true,
+                    beta_initializer: Initializer::Zeros,
+                    gamma_initializer: Initializer::Ones,
+                    beta_regularizer: None,
+                    gamma_regularizer: None,
+                    beta_constraint: None,
+                    gamma_constraint: None,
+                    $($hidden: $value,)*
+                    gamma: Weight::new(),
+                    beta: Weight::new(),
+                }
+            }
+            /// `gamma · x + beta`, of lengths `own`, seen as `wide`.
+            fn affine(&self, x: Tensor, (own, wide): (Vec<usize>, Vec<usize>), cx: &Cx) -> Result<Tensor> {
+                let mut y = x;
+                if self.scale {
+                    let (first, penalty, bound) = (&self.gamma_initializer, &self.gamma_regularizer, &self.gamma_constraint);
+                    y = y * cx.parameter(&self.gamma, own.clone(), first, penalty, bound)?.reshape(wide.clone());
+                }
+                if self.center {
+                    let (first, penalty, bound) = (&self.beta_initializer, &self.beta_regularizer, &self.beta_constraint);
+                    y = y + cx.parameter(&self.beta, own, first, penalty, bound)?.reshape(wide);
+                }
+                Ok(y)
+            }
+        }
+        base_methods!($layer);
+        setters!($layer {
+            $($(#[$own_doc])* $own: $type,)*
+            /// Whether there is a `beta`.
+            center: bool,
+            /// Whether there is a `gamma`.
+            scale: bool,
+            /// First values of `beta`.
+            beta_initializer: Initializer,
+            /// First values of `gamma`.
+            gamma_initializer: Initializer,
+            /// Penalty on `beta`.
+            beta_regularizer: Regularizer => Some,
+            /// Penalty on `gamma`.
+            gamma_regularizer: Regularizer => Some,
+            /// What `beta` is held to.
+            beta_constraint: Constraint => Some,
+            /// What `gamma` is held to.
+            gamma_constraint: Constraint => Some,
+        });
+    };
 }
-base_methods!(LayerNormalization);
-setters!(LayerNormalization {
-    /// The axes that are normalized together.
-    axis: AxisList,
-    /// Added to the variance.
-    epsilon: f64,
-    /// Whether there is a `beta`.
-    center: bool,
-    /// Whether there is a `gamma`.
-    scale: bool,
-    /// First values of `beta`.
-    beta_initializer: Initializer,
-    /// First values of `gamma`.
-    gamma_initializer: Initializer,
-    /// Penalty on `beta`.
-    beta_regularizer: Regularizer => Some,
-    /// Penalty on `gamma`.
-    gamma_regularizer: Regularizer => Some,
-    /// What `beta` is held to.
-    beta_constraint: Constraint => Some,
-    /// What `gamma` is held to.
-    gamma_constraint: Constraint => Some,
-});
+
+affine_layer! {
+    /// `gamma · (x - mean) / √(variance + epsilon) + beta`, with mean and variance of each sample over `axis`; the shape stays.
+    LayerNormalization,
+    /// With Keras' defaults: the last axis, epsilon 0.001.
+    new,
+    {
+        /// The axes that are normalized together.
+        axis: AxisList = AxisList(vec![-1]),
+        /// Added to the variance.
+        epsilon: f64 = 1e-3,
+    }
+    { rms_scaling: Never = Never, }
+}
 
 impl Layer for LayerNormalization {
     type In = Tensor;
@@ -91,21 +125,11 @@ impl Layer for LayerNormalization {
         let x = x.cast(DType::F32);
         let shape = x.shape()?.clone();
         let axes = Axes::from(self.axis.0.as_slice()).resolve(&shape)?;
-        let (own, wide) = along(&shape, &axes);
+        let lengths = along(&shape, &axes);
         let centered = &x - x.mean_keepdims(axes.clone());
         let variance = centered.square().mean_keepdims(axes);
-        let mut y = centered * (variance + self.epsilon).rsqrt();
-        if self.scale {
-            y = y * cx.weight(&self.gamma, own.clone(), &self.gamma_initializer)?.reshape(wide.clone());
-            cx.regularize(&self.gamma, &self.gamma_regularizer)?;
-            cx.constrain(&self.gamma, &self.gamma_constraint)?;
-        }
-        if self.center {
-            y = y + cx.weight(&self.beta, own, &self.beta_initializer)?.reshape(wide);
-            cx.regularize(&self.beta, &self.beta_regularizer)?;
-            cx.constrain(&self.beta, &self.beta_constraint)?;
-        }
-        Ok(y.cast(dtype))
+        let y = centered * (variance + self.epsilon).rsqrt();
+        Ok(self.affine(y, lengths, cx)?.cast(dtype))
     }
 }
 
@@ -189,78 +213,21 @@ impl Layer for UnitNormalization {
     }
 }
 
-/// Normalizes each sample in groups of channels: `gamma · (x - mean) / √(variance + epsilon) + beta`; the shape stays.
-#[derive(Fields)]
-#[fields(keras, blank = GroupNormalization::new())]
-pub struct GroupNormalization {
-    base: Base,
-    groups: isize,
-    axis: isize,
-    epsilon: f64,
-    center: bool,
-    scale: bool,
-    beta_initializer: Initializer,
-    gamma_initializer: Initializer,
-    beta_regularizer: Option<Regularizer>,
-    gamma_regularizer: Option<Regularizer>,
-    beta_constraint: Option<Constraint>,
-    gamma_constraint: Option<Constraint>,
-    gamma: Weight,
-    beta: Weight,
-}
-
-impl Default for GroupNormalization {
-    fn default() -> Self {
-        GroupNormalization::new()
-    }
-}
-
-impl GroupNormalization {
+affine_layer! {
+    /// Normalizes each sample in groups of channels: `gamma · (x - mean) / √(variance + epsilon) + beta`; the shape stays.
+    GroupNormalization,
     /// With Keras' defaults: 32 groups, epsilon 0.001.
-    pub fn new() -> Self {
-        GroupNormalization {
-            base: Base::default(),
-            groups: 32,
-            axis: -1,
-            epsilon: 1e-3,
-            center: true,
-            scale: true,
-            beta_initializer: Initializer::Zeros,
-            gamma_initializer: Initializer::Ones,
-            beta_regularizer: None,
-            gamma_regularizer: None,
-            beta_constraint: None,
-            gamma_constraint: None,
-            gamma: Weight::new(),
-            beta: Weight::new(),
-        }
+    new,
+    {
+        /// Number of groups; -1 for one per channel.
+        groups: isize = 32,
+        /// The axis of the channels.
+        axis: isize = -1,
+        /// Added to the variance.
+        epsilon: f64 = 1e-3,
     }
+    {}
 }
-base_methods!(GroupNormalization);
-setters!(GroupNormalization {
-    /// Number of groups; -1 for one per channel.
-    groups: isize,
-    /// The axis of the channels.
-    axis: isize,
-    /// Added to the variance.
-    epsilon: f64,
-    /// Whether there is a `beta`.
-    center: bool,
-    /// Whether there is a `gamma`.
-    scale: bool,
-    /// First values of `beta`.
-    beta_initializer: Initializer,
-    /// First values of `gamma`.
-    gamma_initializer: Initializer,
-    /// Penalty on `beta`.
-    beta_regularizer: Regularizer => Some,
-    /// Penalty on `gamma`.
-    gamma_regularizer: Regularizer => Some,
-    /// What `beta` is held to.
-    beta_constraint: Constraint => Some,
-    /// What `gamma` is held to.
-    gamma_constraint: Constraint => Some,
-});
 
 impl Layer for GroupNormalization {
     type In = Tensor;
@@ -271,8 +238,8 @@ impl Layer for GroupNormalization {
         let x = x.cast(DType::F32);
         let shape = x.shape()?.clone();
         let axis = shape.axis(self.axis)?;
-        let (own, wide) = along(&shape, &[axis]);
-        let channels = own.iter().product::<usize>();
+        let lengths = along(&shape, &[axis]);
+        let channels = lengths.0.iter().product::<usize>();
         let groups = usize::try_from(self.groups).unwrap_or(channels).max(1);
         if !channels.is_multiple_of(groups) {
             return Err(Error::shape(format!("{channels} channels cannot be split evenly into {groups} groups")));
@@ -283,17 +250,7 @@ impl Layer for GroupNormalization {
         let together: Vec<isize> = (1..split.len()).filter(|&a| a != axis).map(|a| a as isize).collect();
         let centered = &grouped - grouped.mean_keepdims(together.clone());
         let variance = centered.square().mean_keepdims(together);
-        let mut y = (centered * (variance + self.epsilon).rsqrt()).reshape(&shape);
-        if self.scale {
-            y = y * cx.weight(&self.gamma, own.clone(), &self.gamma_initializer)?.reshape(wide.clone());
-            cx.regularize(&self.gamma, &self.gamma_regularizer)?;
-            cx.constrain(&self.gamma, &self.gamma_constraint)?;
-        }
-        if self.center {
-            y = y + cx.weight(&self.beta, own, &self.beta_initializer)?.reshape(wide);
-            cx.regularize(&self.beta, &self.beta_regularizer)?;
-            cx.constrain(&self.beta, &self.beta_constraint)?;
-        }
-        Ok(y.cast(dtype))
+        let y = (centered * (variance + self.epsilon).rsqrt()).reshape(&shape);
+        Ok(self.affine(y, lengths, cx)?.cast(dtype))
     }
 }

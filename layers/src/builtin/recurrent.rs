@@ -1,4 +1,4 @@
-//! What recurrent layers share: the input projection, the loop over time, dropout of inputs and states.
+//! What recurrent layers share: their settings, the input projection, the loop over time, dropout of inputs and states.
 
 use super::dropout::{check_rate, drop, dropout_mask};
 use crate::Cx;
@@ -6,6 +6,161 @@ use addax_tensor::{
     Error, Result, Tensor,
     graph::{Body, ScanSpec},
 };
+
+/// A recurrent layer: all that SimpleRNN, LSTM and GRU have in common, and the settings that only one of them has. The kernels
+/// have `gates · units` columns.
+macro_rules! recurrent_layer {
+    (
+        $(#[$doc:meta])*
+        $layer:ident, gates: $gates:literal,
+        $($(#[$own_doc:meta])* $own:ident: $type:ty = $default:expr,)*
+    ) => {
+        $(#[$doc])*
+        #[derive(Fields)]
+        #[fields(keras, weights_in = "cell", blank = $layer::new(0))]
+        pub struct $layer {
+            base: Base,
+            #[fields(required)]
+            units: usize,
+            activation: Activation,
+            $($own: $type,)*
+            use_bias: bool,
+            kernel_initializer: Initializer,
+            recurrent_initializer: Initializer,
+            bias_initializer: Initializer,
+            kernel_regularizer: Option<Regularizer>,
+            recurrent_regularizer: Option<Regularizer>,
+            bias_regularizer: Option<Regularizer>,
+            activity_regularizer: Option<Regularizer>,
+            kernel_constraint: Option<Constraint>,
+            recurrent_constraint: Option<Constraint>,
+            bias_constraint: Option<Constraint>,
+            dropout: f64,
+            recurrent_dropout: f64,
+            seed: Option<u64>,
+            return_sequences: bool,
+            go_backwards: bool,
+            return_state: Never,
+            stateful: Never,
+            zero_output_for_mask: Ignored,
+            unroll: Ignored,
+            implementation: Ignored,
+            use_cudnn: Ignored,
+            kernel: Weight,
+            recurrent_kernel: Weight,
+            bias: Weight,
+        }
+
+        impl $layer {
+            /// With Keras' defaults: the output of the last step, `tanh`, orthogonal recurrent kernel.
+            pub fn new(units: usize) -> Self {
+                $layer {
+                    base: Base::default(),
+                    units,
+                    activation: "tanh".into(),
+                    $($own: $default,)*
+                    use_bias: true,
+                    kernel_initializer: "glorot_uniform".into(),
+                    recurrent_initializer: "orthogonal".into(),
+                    bias_initializer: Initializer::Zeros,
+                    kernel_regularizer: None,
+                    recurrent_regularizer: None,
+                    bias_regularizer: None,
+                    activity_regularizer: None,
+                    kernel_constraint: None,
+                    recurrent_constraint: None,
+                    bias_constraint: None,
+                    dropout: 0.0,
+                    recurrent_dropout: 0.0,
+                    seed: None,
+                    return_sequences: false,
+                    go_backwards: false,
+                    return_state: Never,
+                    stateful: Never,
+                    zero_output_for_mask: Ignored,
+                    unroll: Ignored,
+                    implementation: Ignored,
+                    use_cudnn: Ignored,
+                    kernel: Weight::new(),
+                    recurrent_kernel: Weight::new(),
+                    bias: Weight::new(),
+                }
+            }
+            /// Kernel and recurrent kernel for this input.
+            fn kernels(&self, x: &Tensor, cx: &Cx) -> Result<(Tensor, Tensor)> {
+                if self.units == 0 {
+                    return Err(Error::argument(concat!(stringify!($layer), " needs at least one unit")));
+                }
+                let (features, columns) = (x.shape()?.last().copied().unwrap_or(0), $gates * self.units);
+                let kernel = cx.parameter(
+                    &self.kernel,
+                    [features, columns],
+                    &self.kernel_initializer,
+                    &self.kernel_regularizer,
+                    &self.kernel_constraint,
+                )?;
+                let recurrent = cx.parameter(
+                    &self.recurrent_kernel,
+                    [self.units, columns],
+                    &self.recurrent_initializer,
+                    &self.recurrent_regularizer,
+                    &self.recurrent_constraint,
+                )?;
+                Ok((kernel, recurrent))
+            }
+            /// How it goes through time.
+            fn time(&self, name: &'static str) -> Recurrence {
+                Recurrence {
+                    name,
+                    return_sequences: self.return_sequences,
+                    go_backwards: self.go_backwards,
+                    dropout: self.dropout,
+                    recurrent_dropout: self.recurrent_dropout,
+                    seed: self.seed,
+                }
+            }
+        }
+        base_methods!($layer);
+        setters!($layer {
+            /// What is applied to the new values.
+            activation: Activation,
+            $($(#[$own_doc])* $own: $type,)*
+            /// Whether there is a bias.
+            use_bias: bool,
+            /// First values of the kernel `[n, gates · units]`.
+            kernel_initializer: Initializer,
+            /// First values of the recurrent kernel `[units, gates · units]`.
+            recurrent_initializer: Initializer,
+            /// First values of the bias.
+            bias_initializer: Initializer,
+            /// Penalty on the kernel.
+            kernel_regularizer: Regularizer => Some,
+            /// Penalty on the recurrent kernel.
+            recurrent_regularizer: Regularizer => Some,
+            /// Penalty on the bias.
+            bias_regularizer: Regularizer => Some,
+            /// Penalty on the output, divided by the batch.
+            activity_regularizer: Regularizer => Some,
+            /// What the kernel is held to.
+            kernel_constraint: Constraint => Some,
+            /// What the recurrent kernel is held to.
+            recurrent_constraint: Constraint => Some,
+            /// What the bias is held to.
+            bias_constraint: Constraint => Some,
+            /// Fraction of the inputs that is dropped while training, the same at every step.
+            dropout: f64,
+            /// Fraction of the state that is dropped while training, the same at every step.
+            recurrent_dropout: f64,
+            /// A seed of its own for dropout.
+            seed: u64 => Some,
+            /// Whether all steps are returned, `[b, t, units]`, or the last, `[b, units]`.
+            return_sequences: bool,
+            /// Whether time runs from the end; all steps are then returned in the order they were made.
+            go_backwards: bool,
+        });
+    };
+}
+pub(crate) use recurrent_layer;
 
 /// How a recurrent layer goes through time.
 pub(super) struct Recurrence {

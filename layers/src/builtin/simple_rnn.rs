@@ -1,127 +1,28 @@
 //! SimpleRNN.
 
-use super::{base_methods, recurrent::Recurrence, setters};
+use super::{
+    base_methods,
+    recurrent::{Recurrence, recurrent_layer},
+    setters,
+};
 use crate::{
     Base, Constraint, Cx, Fields, Ignored, Initializer, Layer, Never, Regularizer, Weight, activations::Activation,
 };
 use addax_tensor::{Error, Result, Tensor};
 
-/// `h' = activation(x · kernel + h · recurrent_kernel + bias)`: `[b, t, n] -> [b, units]`, or `[b, t, units]` with
-/// `return_sequences`.
-///
-/// ```
-/// use addax_layers::{Cx, SimpleRNN};
-/// use addax_tensor::Tensor;
-/// let y = Cx::inference().call(&SimpleRNN::new(4), Tensor::ones([2, 5, 3]))?;
-/// assert_eq!(y.shape()?.dims(), [2, 4]);
-/// # Ok::<(), addax_tensor::Error>(())
-/// ```
-#[derive(Fields)]
-#[fields(keras, weights_in = "cell", blank = SimpleRNN::new(0))]
-pub struct SimpleRNN {
-    base: Base,
-    #[fields(required)]
-    units: usize,
-    activation: Activation,
-    use_bias: bool,
-    kernel_initializer: Initializer,
-    recurrent_initializer: Initializer,
-    bias_initializer: Initializer,
-    kernel_regularizer: Option<Regularizer>,
-    recurrent_regularizer: Option<Regularizer>,
-    bias_regularizer: Option<Regularizer>,
-    activity_regularizer: Option<Regularizer>,
-    kernel_constraint: Option<Constraint>,
-    recurrent_constraint: Option<Constraint>,
-    bias_constraint: Option<Constraint>,
-    dropout: f64,
-    recurrent_dropout: f64,
-    seed: Option<u64>,
-    return_sequences: bool,
-    go_backwards: bool,
-    return_state: Never,
-    stateful: Never,
-    zero_output_for_mask: Ignored,
-    unroll: Ignored,
-    implementation: Ignored,
-    use_cudnn: Ignored,
-    kernel: Weight,
-    recurrent_kernel: Weight,
-    bias: Weight,
+recurrent_layer! {
+    /// `h' = activation(x · kernel + h · recurrent_kernel + bias)`: `[b, t, n] -> [b, units]`, or `[b, t, units]` with
+    /// `return_sequences`.
+    ///
+    /// ```
+    /// use addax_layers::{Cx, SimpleRNN};
+    /// use addax_tensor::Tensor;
+    /// let y = Cx::inference().call(&SimpleRNN::new(4), Tensor::ones([2, 5, 3]))?;
+    /// assert_eq!(y.shape()?.dims(), [2, 4]);
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    SimpleRNN, gates: 1,
 }
-
-impl SimpleRNN {
-    /// With Keras' defaults: the output of the last step, `tanh`, orthogonal recurrent kernel.
-    pub fn new(units: usize) -> Self {
-        SimpleRNN {
-            base: Base::default(),
-            units,
-            activation: "tanh".into(),
-            use_bias: true,
-            kernel_initializer: "glorot_uniform".into(),
-            recurrent_initializer: "orthogonal".into(),
-            bias_initializer: Initializer::Zeros,
-            kernel_regularizer: None,
-            recurrent_regularizer: None,
-            bias_regularizer: None,
-            activity_regularizer: None,
-            kernel_constraint: None,
-            recurrent_constraint: None,
-            bias_constraint: None,
-            dropout: 0.0,
-            recurrent_dropout: 0.0,
-            seed: None,
-            return_sequences: false,
-            go_backwards: false,
-            return_state: Never,
-            stateful: Never,
-            zero_output_for_mask: Ignored,
-            unroll: Ignored,
-            implementation: Ignored,
-            use_cudnn: Ignored,
-            kernel: Weight::new(),
-            recurrent_kernel: Weight::new(),
-            bias: Weight::new(),
-        }
-    }
-}
-base_methods!(SimpleRNN);
-setters!(SimpleRNN {
-    /// What is applied to the new values.
-    activation: Activation,
-    /// Whether there is a bias.
-    use_bias: bool,
-    /// First values of the kernel `[n, units]`.
-    kernel_initializer: Initializer,
-    /// First values of the recurrent kernel `[units, units]`.
-    recurrent_initializer: Initializer,
-    /// First values of the bias.
-    bias_initializer: Initializer,
-    /// Penalty on the kernel.
-    kernel_regularizer: Regularizer => Some,
-    /// Penalty on the recurrent kernel.
-    recurrent_regularizer: Regularizer => Some,
-    /// Penalty on the bias.
-    bias_regularizer: Regularizer => Some,
-    /// Penalty on the output, divided by the batch.
-    activity_regularizer: Regularizer => Some,
-    /// What the kernel is held to.
-    kernel_constraint: Constraint => Some,
-    /// What the recurrent kernel is held to.
-    recurrent_constraint: Constraint => Some,
-    /// What the bias is held to.
-    bias_constraint: Constraint => Some,
-    /// Fraction of the inputs that is dropped while training, the same at every step.
-    dropout: f64,
-    /// Fraction of the state that is dropped while training, the same at every step.
-    recurrent_dropout: f64,
-    /// A seed of its own for dropout.
-    seed: u64 => Some,
-    /// Whether all steps are returned, `[b, t, units]`, or the last, `[b, units]`.
-    return_sequences: bool,
-    /// Whether time runs from the end; all steps are then returned in the order they were made.
-    go_backwards: bool,
-});
 
 impl Layer for SimpleRNN {
     type In = Tensor;
@@ -129,32 +30,18 @@ impl Layer for SimpleRNN {
 
     fn forward(&self, x: Tensor, cx: &mut Cx) -> Result<Tensor> {
         let units = self.units;
-        if units == 0 {
-            return Err(Error::argument("SimpleRNN needs at least one unit"));
-        }
-        let features = x.shape()?.last().copied().unwrap_or(0);
-        let kernel = cx.weight(&self.kernel, [features, units], &self.kernel_initializer)?;
-        let recurrent = cx.weight(&self.recurrent_kernel, [units, units], &self.recurrent_initializer)?;
-        cx.regularize(&self.kernel, &self.kernel_regularizer)?;
-        cx.regularize(&self.recurrent_kernel, &self.recurrent_regularizer)?;
-        cx.constrain(&self.kernel, &self.kernel_constraint)?;
-        cx.constrain(&self.recurrent_kernel, &self.recurrent_constraint)?;
+        let (kernel, recurrent) = self.kernels(&x, cx)?;
         let bias = match self.use_bias {
-            true => Some(cx.weight(&self.bias, [units], &self.bias_initializer)?),
+            true => Some(cx.parameter(
+                &self.bias,
+                [units],
+                &self.bias_initializer,
+                &self.bias_regularizer,
+                &self.bias_constraint,
+            )?),
             false => None,
         };
-        if self.use_bias {
-            cx.regularize(&self.bias, &self.bias_regularizer)?;
-            cx.constrain(&self.bias, &self.bias_constraint)?;
-        }
-        let time = Recurrence {
-            name: "simple_rnn",
-            return_sequences: self.return_sequences,
-            go_backwards: self.go_backwards,
-            dropout: self.dropout,
-            recurrent_dropout: self.recurrent_dropout,
-            seed: self.seed,
-        };
+        let time = self.time("simple_rnn");
         let projected = time.project(&x, &kernel, bias.as_ref(), cx)?;
         let y = time.run(&projected, units, 1, &[recurrent], cx, |now, _, hidden, fixed| {
             let [recurrent] = fixed else { return Err(Error::argument("a step has one kernel")) };

@@ -18,9 +18,9 @@ pub use mean::{Mean, MeanOf, Sum};
 pub use names::{MetricChoice, metric, metric_from_config};
 
 use crate::formulas;
-use addax_tensor::{Result, Tensor, Variable, run};
+use addax_tensor::{Result, Tensor, Variable, graph::try_recorded_at, run};
 use serde_json::Value;
-use std::fmt;
+use std::{fmt, panic::Location};
 
 /// Which way is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +55,21 @@ pub trait Metric: fmt::Debug + Send + Sync {
     fn config(&self) -> Value;
 
     /// What one more batch changes. Use it once per step: it starts from the state that was committed last.
+    #[track_caller]
     fn update(&self, y_true: &Tensor, y_pred: &Tensor, weight: Option<&Tensor>) -> Result<Updates> {
         Ok(self.observe(y_true, y_pred, weight)?.0)
     }
     /// [`update`](Metric::update), and the metric's value after it, for the logs of the same step.
+    #[track_caller]
     fn observe(&self, y_true: &Tensor, y_pred: &Tensor, weight: Option<&Tensor>) -> Result<(Updates, Tensor)> {
-        let (variables, old) = (self.variables(), self.state());
-        let new = self.next(&old, y_true, y_pred, weight)?;
-        let value = self.value(&new)?;
-        let changed = variables.into_iter().zip(new).zip(&old).filter(|((_, new), old)| !new.same(old));
-        Ok((changed.map(|(update, _)| update).collect(), value))
+        let recording = || {
+            let (variables, old) = (self.variables(), self.state());
+            let new = self.next(&old, y_true, y_pred, weight)?;
+            let value = self.value(&new)?;
+            let changed = variables.into_iter().zip(new).zip(&old).filter(|((_, new), old)| !new.same(old));
+            Ok((changed.map(|(update, _)| update).collect(), value))
+        };
+        try_recorded_at(Location::caller(), recording)
     }
     /// The state that was committed last.
     fn state(&self) -> Vec<Tensor> {

@@ -24,47 +24,16 @@ use addax_tensor::Tensor;
 /// ```
 pub type Adam = Engine<AdamRule>;
 
-/// The formula of [`Adam`].
-#[derive(Clone, Debug)]
-pub struct AdamRule {
-    beta_1: f64,
-    beta_2: f64,
-    epsilon: f64,
-    amsgrad: bool,
-}
-
-impl Default for AdamRule {
-    fn default() -> Self {
-        AdamRule { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, amsgrad: false }
-    }
-}
-
-impl Adam {
-    /// With this learning rate (Keras' default is 0.001) or schedule.
-    pub fn new(rate: impl Into<LearningRate>) -> Self {
-        Engine::with_rule(AdamRule::default(), rate)
-    }
+settings!(Adam = AdamRule, rate: 0.001 {
     /// Decay of the mean of gradients (default 0.9).
-    pub fn beta_1(mut self, beta_1: f64) -> Self {
-        self.rule.beta_1 = beta_1;
-        self
-    }
+    beta_1: f64 = 0.9,
     /// Decay of the mean of squared gradients (default 0.999).
-    pub fn beta_2(mut self, beta_2: f64) -> Self {
-        self.rule.beta_2 = beta_2;
-        self
-    }
+    beta_2: f64 = 0.999,
     /// Keeps the divisor above 0; outside of the correction for the first steps, unlike in PyTorch (default 1e-7).
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule.epsilon = epsilon;
-        self
-    }
+    epsilon: f64 = 1e-7,
     /// Divides by the largest mean of squares so far (default false).
-    pub fn amsgrad(mut self, amsgrad: bool) -> Self {
-        self.rule.amsgrad = amsgrad;
-        self
-    }
-}
+    amsgrad: bool = false,
+});
 
 impl Rule for AdamRule {
     const CLASS: &'static str = "Adam";
@@ -78,59 +47,23 @@ impl Rule for AdamRule {
         adam([beta_1, beta_2, epsilon], now, p, g, slots)
     }
     fn fields(&mut self) -> Fields<'_> {
-        vec![
-            ("beta_1", (&mut self.beta_1).into()),
-            ("beta_2", (&mut self.beta_2).into()),
-            ("epsilon", (&mut self.epsilon).into()),
-            ("amsgrad", (&mut self.amsgrad).into()),
-        ]
+        self.settings()
     }
 }
 
 /// [`Adam`] with decoupled weight decay, 0.004 unless set otherwise.
 pub type AdamW = Engine<AdamWRule>;
 
-/// The formula of [`AdamW`].
-#[derive(Clone, Debug)]
-pub struct AdamWRule {
-    beta_1: f64,
-    beta_2: f64,
-    epsilon: f64,
-    amsgrad: bool,
-}
-
-impl Default for AdamWRule {
-    fn default() -> Self {
-        AdamWRule { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, amsgrad: false }
-    }
-}
-
-impl AdamW {
-    /// With this learning rate (Keras' default is 0.001) or schedule.
-    pub fn new(rate: impl Into<LearningRate>) -> Self {
-        Engine::with_rule(AdamWRule::default(), rate)
-    }
+settings!(AdamW = AdamWRule, rate: 0.001 {
     /// Decay of the mean of gradients (default 0.9).
-    pub fn beta_1(mut self, beta_1: f64) -> Self {
-        self.rule.beta_1 = beta_1;
-        self
-    }
+    beta_1: f64 = 0.9,
     /// Decay of the mean of squared gradients (default 0.999).
-    pub fn beta_2(mut self, beta_2: f64) -> Self {
-        self.rule.beta_2 = beta_2;
-        self
-    }
+    beta_2: f64 = 0.999,
     /// Keeps the divisor above 0; outside of the correction for the first steps, unlike in PyTorch (default 1e-7).
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule.epsilon = epsilon;
-        self
-    }
+    epsilon: f64 = 1e-7,
     /// Divides by the largest mean of squares so far (default false).
-    pub fn amsgrad(mut self, amsgrad: bool) -> Self {
-        self.rule.amsgrad = amsgrad;
-        self
-    }
-}
+    amsgrad: bool = false,
+});
 
 impl Rule for AdamWRule {
     const CLASS: &'static str = "AdamW";
@@ -145,12 +78,7 @@ impl Rule for AdamWRule {
         adam([beta_1, beta_2, epsilon], now, p, g, slots)
     }
     fn fields(&mut self) -> Fields<'_> {
-        vec![
-            ("beta_1", (&mut self.beta_1).into()),
-            ("beta_2", (&mut self.beta_2).into()),
-            ("epsilon", (&mut self.epsilon).into()),
-            ("amsgrad", (&mut self.amsgrad).into()),
-        ]
+        self.settings()
     }
 }
 

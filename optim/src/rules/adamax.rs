@@ -11,41 +11,14 @@ use addax_tensor::Tensor;
 /// Adamax: [`Adam`](crate::Adam) with the largest gradient in the place of the mean of squares.
 pub type Adamax = Engine<AdamaxRule>;
 
-/// The formula of [`Adamax`].
-#[derive(Clone, Debug)]
-pub struct AdamaxRule {
-    beta_1: f64,
-    beta_2: f64,
-    epsilon: f64,
-}
-
-impl Default for AdamaxRule {
-    fn default() -> Self {
-        AdamaxRule { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }
-    }
-}
-
-impl Adamax {
-    /// With this learning rate (Keras' default is 0.001) or schedule.
-    pub fn new(rate: impl Into<LearningRate>) -> Self {
-        Engine::with_rule(AdamaxRule::default(), rate)
-    }
+settings!(Adamax = AdamaxRule, rate: 0.001 {
     /// Decay of the mean of gradients (default 0.9).
-    pub fn beta_1(mut self, beta_1: f64) -> Self {
-        self.rule.beta_1 = beta_1;
-        self
-    }
+    beta_1: f64 = 0.9,
     /// Decay of the largest gradient (default 0.999).
-    pub fn beta_2(mut self, beta_2: f64) -> Self {
-        self.rule.beta_2 = beta_2;
-        self
-    }
+    beta_2: f64 = 0.999,
     /// Keeps the divisor above 0 (default 1e-7).
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule.epsilon = epsilon;
-        self
-    }
-}
+    epsilon: f64 = 1e-7,
+});
 
 impl Rule for AdamaxRule {
     const CLASS: &'static str = "Adamax";
@@ -62,52 +35,21 @@ impl Rule for AdamaxRule {
         (p - step, vec![m, u])
     }
     fn fields(&mut self) -> Fields<'_> {
-        vec![
-            ("beta_1", (&mut self.beta_1).into()),
-            ("beta_2", (&mut self.beta_2).into()),
-            ("epsilon", (&mut self.epsilon).into()),
-        ]
+        self.settings()
     }
 }
 
 /// Nadam: [`Adam`](crate::Adam) with Nesterov's momentum, on a schedule of its own.
 pub type Nadam = Engine<NadamRule>;
 
-/// The formula of [`Nadam`].
-#[derive(Clone, Debug)]
-pub struct NadamRule {
-    beta_1: f64,
-    beta_2: f64,
-    epsilon: f64,
-}
-
-impl Default for NadamRule {
-    fn default() -> Self {
-        NadamRule { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }
-    }
-}
-
-impl Nadam {
-    /// With this learning rate (Keras' default is 0.001) or schedule.
-    pub fn new(rate: impl Into<LearningRate>) -> Self {
-        Engine::with_rule(NadamRule::default(), rate)
-    }
+settings!(Nadam = NadamRule, rate: 0.001 {
     /// Decay of the mean of gradients (default 0.9).
-    pub fn beta_1(mut self, beta_1: f64) -> Self {
-        self.rule.beta_1 = beta_1;
-        self
-    }
+    beta_1: f64 = 0.9,
     /// Decay of the mean of squared gradients (default 0.999).
-    pub fn beta_2(mut self, beta_2: f64) -> Self {
-        self.rule.beta_2 = beta_2;
-        self
-    }
+    beta_2: f64 = 0.999,
     /// Keeps the divisor above 0 (default 1e-7).
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule.epsilon = epsilon;
-        self
-    }
-}
+    epsilon: f64 = 1e-7,
+});
 
 impl Rule for NadamRule {
     const CLASS: &'static str = "Nadam";
@@ -137,11 +79,7 @@ impl Rule for NadamRule {
         (p - m_hat * &now.rate / (v_hat.sqrt() + self.epsilon), vec![m, v])
     }
     fn fields(&mut self) -> Fields<'_> {
-        vec![
-            ("beta_1", (&mut self.beta_1).into()),
-            ("beta_2", (&mut self.beta_2).into()),
-            ("epsilon", (&mut self.epsilon).into()),
-        ]
+        self.settings()
     }
 }
 

@@ -11,41 +11,14 @@ use addax_tensor::Tensor;
 /// Lamb: [`Adam`](crate::Adam)'s step, as long as the weights of the layer are: `p -= rate · ‖p‖ / ‖u‖ · u`.
 pub type Lamb = Engine<LambRule>;
 
-/// The formula of [`Lamb`].
-#[derive(Clone, Debug)]
-pub struct LambRule {
-    beta_1: f64,
-    beta_2: f64,
-    epsilon: f64,
-}
-
-impl Default for LambRule {
-    fn default() -> Self {
-        LambRule { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }
-    }
-}
-
-impl Lamb {
-    /// With this learning rate (Keras' default is 0.001) or schedule.
-    pub fn new(rate: impl Into<LearningRate>) -> Self {
-        Engine::with_rule(LambRule::default(), rate)
-    }
+settings!(Lamb = LambRule, rate: 0.001 {
     /// Decay of the mean of gradients (default 0.9).
-    pub fn beta_1(mut self, beta_1: f64) -> Self {
-        self.rule.beta_1 = beta_1;
-        self
-    }
+    beta_1: f64 = 0.9,
     /// Decay of the mean of squared gradients (default 0.999).
-    pub fn beta_2(mut self, beta_2: f64) -> Self {
-        self.rule.beta_2 = beta_2;
-        self
-    }
+    beta_2: f64 = 0.999,
     /// Keeps the divisor above 0 (default 1e-7).
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule.epsilon = epsilon;
-        self
-    }
-}
+    epsilon: f64 = 1e-7,
+});
 
 impl Rule for LambRule {
     const CLASS: &'static str = "Lamb";
@@ -69,10 +42,6 @@ impl Rule for LambRule {
         (p - step * ratio * &now.rate, vec![m, v])
     }
     fn fields(&mut self) -> Fields<'_> {
-        vec![
-            ("beta_1", (&mut self.beta_1).into()),
-            ("beta_2", (&mut self.beta_2).into()),
-            ("epsilon", (&mut self.epsilon).into()),
-        ]
+        self.settings()
     }
 }

@@ -11,35 +11,12 @@ use addax_tensor::Tensor;
 /// Lion: `p -= rate · sign(β₁ m + (1 - β₁) g)`, `m = β₂ m + (1 - β₂) g`. One slot; rates are three to ten times smaller than Adam's.
 pub type Lion = Engine<LionRule>;
 
-/// The formula of [`Lion`].
-#[derive(Clone, Debug)]
-pub struct LionRule {
-    beta_1: f64,
-    beta_2: f64,
-}
-
-impl Default for LionRule {
-    fn default() -> Self {
-        LionRule { beta_1: 0.9, beta_2: 0.99 }
-    }
-}
-
-impl Lion {
-    /// With this learning rate (Keras' default is 0.001) or schedule.
-    pub fn new(rate: impl Into<LearningRate>) -> Self {
-        Engine::with_rule(LionRule::default(), rate)
-    }
+settings!(Lion = LionRule, rate: 0.001 {
     /// Share of the mean in the step (default 0.9).
-    pub fn beta_1(mut self, beta_1: f64) -> Self {
-        self.rule.beta_1 = beta_1;
-        self
-    }
+    beta_1: f64 = 0.9,
     /// Decay of the mean of gradients (default 0.99).
-    pub fn beta_2(mut self, beta_2: f64) -> Self {
-        self.rule.beta_2 = beta_2;
-        self
-    }
-}
+    beta_2: f64 = 0.99,
+});
 
 impl Rule for LionRule {
     const CLASS: &'static str = "Lion";
@@ -54,6 +31,6 @@ impl Rule for LionRule {
         (p - mix(self.beta_1).sign() * &now.rate, vec![mix(self.beta_2)])
     }
     fn fields(&mut self) -> Fields<'_> {
-        vec![("beta_1", (&mut self.beta_1).into()), ("beta_2", (&mut self.beta_2).into())]
+        self.settings()
     }
 }

@@ -11,47 +11,16 @@ use addax_tensor::Tensor;
 /// RMSprop: steps by the gradient over the root of the mean of squared gradients, or of their variance if `centered`.
 pub type RMSprop = Engine<RmspropRule>;
 
-/// The formula of [`RMSprop`].
-#[derive(Clone, Debug)]
-pub struct RmspropRule {
-    rho: f64,
-    momentum: f64,
-    epsilon: f64,
-    centered: bool,
-}
-
-impl Default for RmspropRule {
-    fn default() -> Self {
-        RmspropRule { rho: 0.9, momentum: 0.0, epsilon: 1e-7, centered: false }
-    }
-}
-
-impl RMSprop {
-    /// With this learning rate (Keras' default is 0.001) or schedule.
-    pub fn new(rate: impl Into<LearningRate>) -> Self {
-        Engine::with_rule(RmspropRule::default(), rate)
-    }
+settings!(RMSprop = RmspropRule, rate: 0.001 {
     /// Decay of the means (default 0.9).
-    pub fn rho(mut self, rho: f64) -> Self {
-        self.rule.rho = rho;
-        self
-    }
+    rho: f64 = 0.9,
     /// How much of the last step is added to the next (default 0.0).
-    pub fn momentum(mut self, momentum: f64) -> Self {
-        self.rule.momentum = momentum;
-        self
-    }
+    momentum: f64 = 0.0,
     /// Keeps the divisor above 0, inside the root (default 1e-7).
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule.epsilon = epsilon;
-        self
-    }
+    epsilon: f64 = 1e-7,
     /// Divides by the deviation from the mean gradient (default false).
-    pub fn centered(mut self, centered: bool) -> Self {
-        self.rule.centered = centered;
-        self
-    }
-}
+    centered: bool = false,
+});
 
 impl Rule for RmspropRule {
     const CLASS: &'static str = "RMSprop";
@@ -78,11 +47,6 @@ impl Rule for RmspropRule {
         (new, [v].into_iter().chain(step_or_momentum).chain(average).collect())
     }
     fn fields(&mut self) -> Fields<'_> {
-        vec![
-            ("rho", (&mut self.rho).into()),
-            ("momentum", (&mut self.momentum).into()),
-            ("epsilon", (&mut self.epsilon).into()),
-            ("centered", (&mut self.centered).into()),
-        ]
+        self.settings()
     }
 }

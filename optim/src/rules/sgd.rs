@@ -21,35 +21,12 @@ use addax_tensor::Tensor;
 /// ```
 pub type SGD = Engine<SgdRule>;
 
-/// The formula of [`SGD`].
-#[derive(Clone, Debug)]
-pub struct SgdRule {
-    momentum: f64,
-    nesterov: bool,
-}
-
-impl Default for SgdRule {
-    fn default() -> Self {
-        SgdRule { momentum: 0.0, nesterov: false }
-    }
-}
-
-impl SGD {
-    /// With this learning rate (Keras' default is 0.01) or schedule.
-    pub fn new(rate: impl Into<LearningRate>) -> Self {
-        Engine::with_rule(SgdRule::default(), rate)
-    }
+settings!(SGD = SgdRule, rate: 0.01 {
     /// How much of the last step is added to the next (default 0.0).
-    pub fn momentum(mut self, momentum: f64) -> Self {
-        self.rule.momentum = momentum;
-        self
-    }
+    momentum: f64 = 0.0,
     /// Looks ahead along the momentum (default false).
-    pub fn nesterov(mut self, nesterov: bool) -> Self {
-        self.rule.nesterov = nesterov;
-        self
-    }
-}
+    nesterov: bool = false,
+});
 
 impl Rule for SgdRule {
     const CLASS: &'static str = "SGD";
@@ -66,6 +43,6 @@ impl Rule for SgdRule {
         (new, vec![m])
     }
     fn fields(&mut self) -> Fields<'_> {
-        vec![("momentum", (&mut self.momentum).into()), ("nesterov", (&mut self.nesterov).into())]
+        self.settings()
     }
 }

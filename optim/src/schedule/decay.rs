@@ -5,99 +5,71 @@ use crate::config::Fields;
 use addax_tensor::Tensor;
 use serde_json::Value;
 
-/// `initial · decay_rate^(step / decay_steps)`.
-#[derive(Clone, Debug)]
-pub struct ExponentialDecay {
-    initial_learning_rate: f64,
-    decay_steps: usize,
-    decay_rate: f64,
-    staircase: bool,
-}
+/// A rate that falls by a formula of `p`, which is `step / decay_steps`, and in stairs if that is asked for.
+macro_rules! decay {
+    ($(#[$doc:meta])* $schedule:ident, $(#[$new_doc:meta])* new, |$self:ident, $p:ident| $rate:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $schedule {
+            initial_learning_rate: f64,
+            decay_steps: usize,
+            decay_rate: f64,
+            staircase: bool,
+        }
 
-impl ExponentialDecay {
+        impl $schedule {
+            $(#[$new_doc])*
+            pub fn new(initial_learning_rate: f64, decay_steps: usize, decay_rate: f64) -> Self {
+                $schedule { initial_learning_rate, decay_steps, decay_rate, staircase: false }
+            }
+            /// Only at multiples of `decay_steps` (default: gradually).
+            pub fn staircase(mut self, staircase: bool) -> Self {
+                self.staircase = staircase;
+                self
+            }
+        }
+
+        impl Schedule for $schedule {
+            fn rate(&$self, step: &Tensor) -> Tensor {
+                let $p = progress(step, $self.decay_steps, $self.staircase);
+                $rate
+            }
+            fn config(&self) -> Value {
+                self.to_config()
+            }
+        }
+
+        impl Known for $schedule {
+            const CLASS: &'static str = stringify!($schedule);
+            const REQUIRED: &'static [&'static str] = &["initial_learning_rate", "decay_steps", "decay_rate"];
+            fn blank() -> Self {
+                $schedule::new(0.0, 1, 1.0)
+            }
+            fn fields(&mut self) -> Fields<'_> {
+                vec![
+                    ("initial_learning_rate", (&mut self.initial_learning_rate).into()),
+                    ("decay_steps", (&mut self.decay_steps).into()),
+                    ("decay_rate", (&mut self.decay_rate).into()),
+                    ("staircase", (&mut self.staircase).into()),
+                ]
+            }
+        }
+    };
+}
+decay!(
+    /// `initial · decay_rate^(step / decay_steps)`.
+    ExponentialDecay,
     /// The rate is multiplied by `decay_rate` over every `decay_steps` steps.
-    pub fn new(initial_learning_rate: f64, decay_steps: usize, decay_rate: f64) -> Self {
-        ExponentialDecay { initial_learning_rate, decay_steps, decay_rate, staircase: false }
-    }
-    /// Only at multiples of `decay_steps` (default: gradually).
-    pub fn staircase(mut self, staircase: bool) -> Self {
-        self.staircase = staircase;
-        self
-    }
-}
-
-impl Schedule for ExponentialDecay {
-    fn rate(&self, step: &Tensor) -> Tensor {
-        let p = progress(step, self.decay_steps, self.staircase);
-        (p * self.decay_rate.ln()).exp() * self.initial_learning_rate
-    }
-    fn config(&self) -> Value {
-        self.to_config()
-    }
-}
-
-impl Known for ExponentialDecay {
-    const CLASS: &'static str = "ExponentialDecay";
-    const REQUIRED: &'static [&'static str] = &["initial_learning_rate", "decay_steps", "decay_rate"];
-    fn blank() -> Self {
-        ExponentialDecay::new(0.0, 1, 1.0)
-    }
-    fn fields(&mut self) -> Fields<'_> {
-        vec![
-            ("initial_learning_rate", (&mut self.initial_learning_rate).into()),
-            ("decay_steps", (&mut self.decay_steps).into()),
-            ("decay_rate", (&mut self.decay_rate).into()),
-            ("staircase", (&mut self.staircase).into()),
-        ]
-    }
-}
-
-/// `initial / (1 + decay_rate · step / decay_steps)`.
-#[derive(Clone, Debug)]
-pub struct InverseTimeDecay {
-    initial_learning_rate: f64,
-    decay_steps: usize,
-    decay_rate: f64,
-    staircase: bool,
-}
-
-impl InverseTimeDecay {
+    new,
+    |self, p| (p * self.decay_rate.ln()).exp() * self.initial_learning_rate
+);
+decay!(
+    /// `initial / (1 + decay_rate · step / decay_steps)`.
+    InverseTimeDecay,
     /// After `decay_steps` steps the rate is divided by `1 + decay_rate`.
-    pub fn new(initial_learning_rate: f64, decay_steps: usize, decay_rate: f64) -> Self {
-        InverseTimeDecay { initial_learning_rate, decay_steps, decay_rate, staircase: false }
-    }
-    /// Only at multiples of `decay_steps` (default: gradually).
-    pub fn staircase(mut self, staircase: bool) -> Self {
-        self.staircase = staircase;
-        self
-    }
-}
-
-impl Schedule for InverseTimeDecay {
-    fn rate(&self, step: &Tensor) -> Tensor {
-        let p = progress(step, self.decay_steps, self.staircase);
-        self.initial_learning_rate / (p * self.decay_rate + 1.0)
-    }
-    fn config(&self) -> Value {
-        self.to_config()
-    }
-}
-
-impl Known for InverseTimeDecay {
-    const CLASS: &'static str = "InverseTimeDecay";
-    const REQUIRED: &'static [&'static str] = &["initial_learning_rate", "decay_steps", "decay_rate"];
-    fn blank() -> Self {
-        InverseTimeDecay::new(0.0, 1, 1.0)
-    }
-    fn fields(&mut self) -> Fields<'_> {
-        vec![
-            ("initial_learning_rate", (&mut self.initial_learning_rate).into()),
-            ("decay_steps", (&mut self.decay_steps).into()),
-            ("decay_rate", (&mut self.decay_rate).into()),
-            ("staircase", (&mut self.staircase).into()),
-        ]
-    }
-}
+    new,
+    |self, p| self.initial_learning_rate / (p * self.decay_rate + 1.0)
+);
 
 /// `(initial - end) · (1 - step / decay_steps)^power + end`.
 #[derive(Clone, Debug)]

@@ -160,6 +160,7 @@ impl Executor for CpuExecutor {
             max_insts: program::MAX_INSTS,
             max_binding: u64::MAX,
             arena: true,
+            immediate: true,
             alignment: memory::ALIGNMENT as u64,
             free_strides: true,
         }

@@ -88,6 +88,7 @@ impl Executor for GpuExecutor {
             max_insts: 64,
             max_binding: limits.max_storage_buffer_binding_size,
             arena: false,
+            immediate: false,
             alignment: 16,
             free_strides: true,
         }

@@ -9,7 +9,7 @@ use crate::{
     shape::Shape,
 };
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt,
     panic::Location,
     sync::{
@@ -169,6 +169,7 @@ impl Tensor {
     }
     /// A node that holds a mistake.
     pub fn error(error: Error, origin: Origin) -> Tensor {
+        let origin = outermost(origin);
         let meta = Meta::new(DType::F32, ());
         Tensor::record_one(Op::Error(error.at(origin)), Vec::new(), meta, origin)
     }
@@ -240,9 +241,9 @@ impl Tensor {
     /// The lengths of exactly `N` axes.
     #[track_caller]
     pub fn dims<const N: usize>(&self) -> Result<[usize; N]> {
-        let shape = self.shape()?;
+        let (shape, origin) = (self.shape()?, outermost(Location::caller()));
         <[usize; N]>::try_from(shape.dims())
-            .map_err(|_| Error::shape(format!("expected {N} axes, got shape {shape}")).at(Location::caller()))
+            .map_err(|_| Error::shape(format!("expected {N} axes, got shape {shape}")).at(origin))
     }
     /// Whether a gradient flows through this node.
     pub fn is_tracked(&self) -> bool {
@@ -286,13 +287,56 @@ impl Node {
             tracked,
             samples: AtomicBool::new(false),
             scope: SCOPE.with(|scope| scope.borrow().clone()),
-            origin,
+            origin: outermost(origin),
         })
     }
 }
 
 thread_local! {
     static SCOPE: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
+    static ORIGIN: Cell<Option<Origin>> = const { Cell::new(None) };
+}
+
+/// Runs `f`, a composite operation: what it records, and what goes wrong in it, belongs to the line `origin` of its caller.
+/// Composites nest; the outermost one's line counts.
+///
+/// ```
+/// use addax_tensor::{Tensor, graph::recorded_at};
+/// use std::panic::Location;
+///
+/// #[track_caller]
+/// fn total(parts: &[Tensor]) -> Tensor {
+///     recorded_at(Location::caller(), || parts.iter().map(|part| part.sum(1)).fold(Tensor::scalar(0.0), |a, b| a + b))
+/// }
+/// let error = total(&[Tensor::ones([2])]).check().unwrap_err();
+/// assert_eq!(error.origin().map(|at| at.line()), Some(line!() - 1));
+/// ```
+pub fn recorded_at<R>(origin: Origin, f: impl FnOnce() -> R) -> R {
+    let outer = ORIGIN.get();
+    ORIGIN.set(outer.or(Some(origin)));
+    let restore = RestoreOrigin(outer);
+    let result = f();
+    drop(restore);
+    result
+}
+
+/// [`recorded_at`] for a composite that may fail: the mistake gets the line, too.
+pub fn try_recorded_at<T>(origin: Origin, f: impl FnOnce() -> Result<T>) -> Result<T> {
+    recorded_at(origin, || f().map_err(|e| e.at(outermost(origin))))
+}
+
+/// The line of the composite that is recorded now, or else this one.
+pub(crate) fn outermost(origin: Origin) -> Origin {
+    ORIGIN.get().unwrap_or(origin)
+}
+
+/// Puts the outer composite's line back, also when the recording panics.
+struct RestoreOrigin(Option<Origin>);
+
+impl Drop for RestoreOrigin {
+    fn drop(&mut self) {
+        ORIGIN.set(self.0);
+    }
 }
 
 /// Runs `f` inside a named scope: what it records is labelled with the path of scopes, such as `encoder/dense`.

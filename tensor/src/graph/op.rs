@@ -555,3 +555,26 @@ impl Pool2d {
         (n + self.pads[i].0 + self.pads[i].1).checked_sub(self.window[i]).map_or(0, |room| room / self.strides[i] + 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The output has as many cells as the window has places, along each axis by that axis' own settings.
+        #[test]
+        fn output_lengths_count_the_places_of_the_window(
+            i in 0usize..2, n in 0usize..12, k in 1usize..5,
+            strides in [1usize..4, 1usize..4], dilation in [1usize..4, 1usize..4],
+            pads in [(0usize..3, 0usize..3), (0usize..3, 0usize..3)],
+        ) {
+            let room = n + pads[i].0 + pads[i].1;
+            let places = |span: usize| (0..room).filter(|at| at % strides[i] == 0 && at + span <= room).count();
+            let conv = Conv2d { strides, pads, dilation, groups: 1 };
+            prop_assert_eq!(conv.output_len(i, n, k), places((k - 1) * dilation[i] + 1));
+            let pool = Pool2d { window: [k, k], strides, pads };
+            prop_assert_eq!(pool.output_len(i, n), places(k));
+        }
+    }
+}

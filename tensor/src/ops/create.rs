@@ -116,7 +116,7 @@ impl Tensor {
     /// The identity matrix.
     #[track_caller]
     pub fn eye(n: usize) -> Tensor {
-        let at = |axis| Tensor::iota(DType::I32, [n, n], axis);
-        at(0).equal(at(1)).cast(DType::F32)
+        let (row, column) = (Tensor::iota(DType::I32, [n, n], 0), Tensor::iota(DType::I32, [n, n], 1));
+        row.equal(column).cast(DType::F32)
     }
 }

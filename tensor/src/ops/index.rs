@@ -42,8 +42,10 @@ impl Tensor {
     /// Along a new axis; all shapes are equal.
     #[track_caller]
     pub fn stack(tensors: &[Tensor], axis: isize) -> Tensor {
-        let wide: Vec<_> = tensors.iter().map(|t| t.expand_dims(axis)).collect();
-        Tensor::concat(&wide, axis)
+        record(Location::caller(), || {
+            let wide: Vec<_> = tensors.iter().map(|t| t.expand_dims(axis)).collect();
+            Ok(Tensor::concat(&wide, axis))
+        })
     }
 
     /// Slices of `self` along `axis` at `indices` (any shape, integers): the axis is replaced by the shape of `indices`.

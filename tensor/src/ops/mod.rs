@@ -30,10 +30,10 @@ pub use window::{ConvNd, ConvTransposeNd, Pads, PoolNd};
 
 use crate::{
     error::Result,
-    graph::{Origin, Tensor},
+    graph::{Origin, Tensor, recorded_at},
 };
 
-/// Runs a recording and turns a mistake into an error node with the caller's line.
+/// Runs a recording, all of it with the caller's line, and turns a mistake into an error node.
 fn record(origin: Origin, recording: impl FnOnce() -> Result<Tensor>) -> Tensor {
-    recording().unwrap_or_else(|error| Tensor::error(error, origin))
+    recorded_at(origin, || recording().unwrap_or_else(|error| Tensor::error(error, origin)))
 }

@@ -9,6 +9,9 @@ use crate::{
 };
 use std::panic::Location;
 
+/// The four words of one counter: Philox on the host, for numbers that no graph has to hold.
+pub use addax_shaders::philox::block;
+
 /// Philox 4x32-10 bits, `U32`. `key` is `U32 [3]`: seed low, seed high, step. `stream` tells apart who asks.
 /// Axis 0 counts samples, the other axes elements.
 #[track_caller]

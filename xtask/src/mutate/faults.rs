@@ -1,0 +1,177 @@
+//! The faults that `cargo xtask mutate` plants.
+
+/// A fault: which tests have to notice it, where it is, what stands there (once), what is put there.
+pub struct Fault {
+    /// Arguments of `cargo test`.
+    pub tests: &'static str,
+    pub file: &'static str,
+    pub from: &'static str,
+    pub to: &'static str,
+}
+
+const fn fault(tests: &'static str, file: &'static str, from: &'static str, to: &'static str) -> Fault {
+    Fault { tests, file, from, to }
+}
+
+const ENGINE: &str = "-p addax-tensor --lib --test engine --test random_graphs --test cpu_executor";
+const GRADIENTS: &str = "-p addax-autodiff --lib --tests";
+const LAYERS: &str = "-p addax-layers --lib --tests";
+const OPTIMIZERS: &str = "-p addax-optim --lib --tests";
+const LOSSES: &str = "-p addax-losses --lib --tests";
+
+/// Faults in the handling of axes, pads, strides and epilogues, in what keeps state safe, in the gradient table, optimizers and
+/// losses.
+pub const FAULTS: &[Fault] = &[
+    fault(
+        ENGINE,
+        "tensor/src/plan/coords.rs",
+        "offset: under[a] as i64 - 1 - coords[a].offset,",
+        "offset: under[a] as i64 - coords[a].offset,",
+    ),
+    fault(
+        ENGINE,
+        "tensor/src/plan/coords.rs",
+        "index.offset -= pads[a].0 as i64;",
+        "index.offset -= pads[a].1 as i64;",
+    ),
+    fault(
+        ENGINE,
+        "tensor/src/plan/coords.rs",
+        "result[axis] = coord.clone();",
+        "let mirrored = result.len() - 1 - axis; result[mirrored] = coord.clone();",
+    ),
+    fault(ENGINE, "tensor/src/plan/coords.rs", "s * axis.step as i64).collect()", "s * 1).collect()"),
+    fault(ENGINE, "tensor/src/plan/coords.rs", "stride *= above[axis] as i64;", "stride += above[axis] as i64;"),
+    fault(ENGINE, "tensor/src/plan/emit.rs", "if transposed { (col, row) } else { (row, col) };", "(row, col);"),
+    fault(
+        ENGINE,
+        "tensor/src/plan/emit.rs",
+        "ReduceOp::Prod => Scalar::Int(1).word(dtype),",
+        "ReduceOp::Prod => Scalar::Int(0).word(dtype),",
+    ),
+    fault(ENGINE, "tensor/src/plan/emit.rs", "coords[axis].offset = before as i64;", "coords[axis].offset = 0;"),
+    fault(ENGINE, "tensor/src/plan/emit.rs", "spec.usage = Use::ReadWrite;", "spec.usage = Use::Read;"),
+    fault(ENGINE, "tensor/src/plan/cluster.rs", "if !aligned || matches!", "if matches!"),
+    fault(
+        ENGINE,
+        "tensor/src/plan/cluster.rs",
+        "self.clusters.list[h].level >= cluster.level",
+        "self.clusters.list[h].level > cluster.level + 9",
+    ),
+    fault(
+        ENGINE,
+        "tensor/src/plan/lower.rs",
+        "&& g.readers.get(operand) == Some(&0)",
+        "&& g.readers.contains_key(operand)",
+    ),
+    fault(ENGINE, "tensor/src/plan/lower.rs", "(reader != writer || !aligned)", "(reader != writer && !aligned)"),
+    fault(
+        ENGINE,
+        "tensor/src/plan/lower.rs",
+        "let offset = (steps % 2 * params[part].shape.numel()) as u64;",
+        "let offset = 0;",
+    ),
+    fault(
+        ENGINE,
+        "tensor/src/plan/lower.rs",
+        "if spec.reverse { spec.steps - 1 } else { 0 }",
+        "if spec.reverse { 0 } else { 0 }",
+    ),
+    fault(
+        ENGINE,
+        "tensor/src/plan/place.rs",
+        "if theirs.last < life.first || life.last < theirs.first {",
+        "if theirs.last <= life.first || life.last < theirs.first {",
+    ),
+    fault(ENGINE, "tensor/src/plan/place.rs", "free_from[slot] = life.last + 1;", "free_from[slot] = life.last;"),
+    fault(ENGINE, "tensor/src/plan/trace.rs", "let after = dims[axis] - end;", "let after = 0 * end;"),
+    fault(ENGINE, "tensor/src/plan/trace.rs", "parts.windows(2).all(meet).then_some(parts)", "Some(parts)"),
+    fault(
+        ENGINE,
+        "tensor/src/run.rs",
+        "if current.only_handle() && storage.is_unique() {",
+        "if storage.is_unique() || current.only_handle() {",
+    ),
+    fault(ENGINE, "tensor/src/shape.rs", "(1, b) => Ok(b),", "(1, b) => Ok(b.min(2)),"),
+    fault(
+        ENGINE,
+        "tensor/src/graph/op.rs",
+        "self.stop.saturating_sub(self.start).div_ceil(self.step)",
+        "self.stop.saturating_sub(self.start) / self.step",
+    ),
+    // Padding, strides, dilation.
+    fault(
+        ENGINE,
+        "tensor/src/graph/op.rs",
+        "let window = (k.max(1) - 1) * self.dilation[i] + 1;",
+        "let window = (k.max(1) - 1) * self.dilation[0] + 1;",
+    ),
+    fault(
+        ENGINE,
+        "tensor/src/cpu/tile.rs",
+        "low = low.max(-first.div_euclid(stride));",
+        "low = low.max(-(first / stride));",
+    ),
+    fault(
+        LAYERS,
+        "layers/src/values/window.rs",
+        "Ok((total / 2, total - total / 2))",
+        "Ok((total - total / 2, total / 2))",
+    ),
+    fault(
+        LAYERS,
+        "layers/src/values/window.rs",
+        "let steps = n.div_ceil(stride.max(1));",
+        "let steps = n / stride.max(1);",
+    ),
+    // The gradient table.
+    fault(GRADIENTS, "autodiff/src/rules/unary.rs", "dy * (1.0 - y.square())", "dy * (1.0 - y)"),
+    fault(GRADIENTS, "autodiff/src/rules/unary.rs", "-(dy * x.sin())", "dy * x.sin()"),
+    fault(
+        GRADIENTS,
+        "autodiff/src/rules/binary.rs",
+        "low.equal(high).select(dy * 0.5, 0.0)",
+        "low.equal(high).select(dy, 0.0)",
+    ),
+    fault(GRADIENTS, "autodiff/src/rules/mod.rs", "c.select(0.0, dy)", "c.select(dy, 0.0)"),
+    fault(
+        GRADIENTS,
+        "autodiff/src/rules/contract.rs",
+        "true => b.matmul_with(dy, with(tb, true)),",
+        "true => b.matmul_with(dy, with(tb, false)),",
+    ),
+    fault(
+        GRADIENTS,
+        "autodiff/src/rules/reduce.rs",
+        "let ties = winners.cast(x.dtype()?).sum(axes);",
+        "let ties = winners.cast(x.dtype()?).max(axes);",
+    ),
+    fault(
+        GRADIENTS,
+        "autodiff/src/rules/view.rs",
+        "(axis.start, len - axis.start - cells)",
+        "(len - axis.start - cells, axis.start)",
+    ),
+    fault(GRADIENTS, "autodiff/src/rules/view.rs", "inverse[from] = to as isize;", "inverse[to] = from as isize;"),
+    // Optimizers.
+    fault(OPTIMIZERS, "optim/src/rules/adam.rs", "now.one_minus_power(beta_2).sqrt()", "now.one_minus_power(beta_2)"),
+    fault(OPTIMIZERS, "optim/src/rules/sgd.rs", "p + &m * self.momentum - step", "p + &m - step"),
+    fault(OPTIMIZERS, "optim/src/clip.rs", "total.sqrt().maximum(limit)", "total.sqrt().minimum(limit)"),
+    fault(OPTIMIZERS, "optim/src/engine.rs", "p - p * decay * &now.rate", "p - p * decay"),
+    fault(OPTIMIZERS, "optim/src/schedule/decay.rs", "(1.0 - p).pow(self.power)", "(1.0 - p)"),
+    // Losses.
+    fault(
+        LOSSES,
+        "losses/src/reduction.rs",
+        "mask.cast(dtype).sum_all() *",
+        "mask.cast(dtype).sum_all().maximum(2.0) *",
+    ),
+    fault(
+        LOSSES,
+        "losses/src/formulas/crossentropy.rs",
+        "y * (1.0 - smoothing) + smoothing / classes",
+        "y * (1.0 - smoothing) + smoothing",
+    ),
+    fault(LOSSES, "losses/src/formulas/crossentropy.rs", "return y * (-p).softplus()", "return y * p.softplus()"),
+    fault(LOSSES, "losses/src/formulas/regression.rs", "size * d - 0.5 * d * d", "size * d - 0.5 * d"),
+];
