@@ -6,7 +6,7 @@ use crate::{
 };
 use addax_tensor::{
     Result, Tensor,
-    graph::{Op, topological},
+    graph::{Op, scope_of, topological},
 };
 use std::collections::{HashMap, HashSet};
 
@@ -59,7 +59,10 @@ pub(crate) fn pull_back(seeds: &[(Tensor, Option<Tensor>)], roots: &[Tensor]) ->
         let inputs = node.inputs();
         let wanted: Vec<bool> = inputs.iter().map(carries).collect();
         let dx = match wanted.contains(&true) && dy.iter().any(Option::is_some) {
-            true => rules::vjp(&Site { node, y, inputs: &inputs, dy: &dy, wanted: &wanted }, &mut bodies)?,
+            true => {
+                let site = Site { node, y, inputs: &inputs, dy: &dy, wanted: &wanted };
+                scope_of(node, || rules::vjp(&site, &mut bodies))?
+            }
             false => vec![None; inputs.len()],
         };
         for ((input, cotangent), _) in inputs.iter().zip(dx).zip(&wanted).filter(|(_, wanted)| **wanted) {

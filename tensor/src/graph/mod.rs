@@ -5,7 +5,7 @@ mod op;
 mod walk;
 
 pub(crate) use node::lock;
-pub use node::{Meta, Node, Origin, Tensor, Value, recorded_at, scope, try_recorded_at};
+pub use node::{Meta, Node, Origin, Tensor, Value, recorded_at, scope, scope_of, try_recorded_at};
 pub use op::{
     Binary, Body, Conv2d, ConvKind, Cumulate, CumulateOp, LineKind, MatMul, Op, Pool2d, PoolKind, ReduceOp, ScanSpec,
     SliceAxis, Unary, View,

@@ -353,6 +353,14 @@ pub fn scope<R>(name: &str, f: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Runs `f` in the scope that recorded this node: what belongs to a layer, such as its gradient, carries its name.
+pub fn scope_of<R>(node: &Node, f: impl FnOnce() -> R) -> R {
+    let restore = Restore(SCOPE.with(|scope| scope.replace(node.scope.clone())));
+    let result = f();
+    drop(restore);
+    result
+}
+
 /// Puts the outer scope back, also when the recording panics.
 struct Restore(Option<Arc<str>>);
 
