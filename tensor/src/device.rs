@@ -180,6 +180,11 @@ impl Device {
         lock(&self.0.plans).set_rung(rung);
     }
 
+    /// Its executor, if it is of this type: for what only that one can do, such as a profile of the CPU's kernels.
+    pub fn executor_as<E: Executor>(&self) -> Option<&E> {
+        (self.executor() as &dyn std::any::Any).downcast_ref()
+    }
+
     pub(crate) fn executor(&self) -> &dyn Executor {
         &*self.0.executor
     }

@@ -1,14 +1,25 @@
 //! Plans made ready: every kernel checked and prepared, every argument resolved as far as loops allow.
 
 use super::{
-    Crew, Env, conv::ConvKernel, gather::GatherKernel, line::LineKernel, map::MapKernel, matmul::MatMulKernel,
-    memory::Mem, pooling::PoolKernel, program::ArgInfo, reduce::ReduceKernel,
+    Crew, Env,
+    conv::ConvKernel,
+    gather::GatherKernel,
+    line::LineKernel,
+    map::MapKernel,
+    matmul::MatMulKernel,
+    memory::{Mem, Memory},
+    pooling::PoolKernel,
+    profile::{Described, Watch},
+    program::ArgInfo,
+    reduce::ReduceKernel,
+    threads::Threads,
 };
 use crate::{
     error::{Error, Result},
     executor::Bound,
     plan::{Arg, Core, Kernel, Plan, Row, Source, Step, Use, expr::Inst},
 };
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Most arguments of a kernel.
 pub(super) const MAX_ARGS: usize = 64;
@@ -22,12 +33,15 @@ pub(super) struct Code {
     scratch: Option<usize>,
     steps: Vec<Node>,
     scalars: usize,
+    /// Tells plans apart in a profile.
+    number: u64,
+    described: Vec<Described>,
 }
 
 // Steps are made once and run from one list: a box more would be a jump more.
 #[allow(clippy::large_enum_variant)]
 enum Node {
-    Kernel { kernel: Ready, args: Vec<Window> },
+    Kernel { kernel: Ready, args: Vec<Window>, number: usize },
     Loop { trips: usize, body: Vec<Node> },
 }
 
@@ -100,9 +114,15 @@ pub(super) fn scratch(kernel: &Kernel, threads: usize) -> u64 {
 impl Code {
     /// Checks and prepares a plan.
     pub(super) fn new(plan: &Plan, threads: usize) -> Result<Code> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let scratch = plan.buffers.iter().position(|b| b.source == Source::Scratch);
-        let mut compiler =
-            Compiler { plan, threads, scratch: scratch.map_or(0, |n| plan.buffers[n].bytes), trips: Vec::new() };
+        let mut compiler = Compiler {
+            plan,
+            threads,
+            scratch: scratch.map_or(0, |n| plan.buffers[n].bytes),
+            trips: Vec::new(),
+            described: Vec::new(),
+        };
         let mut steps = compiler.steps(&plan.compute)?;
         steps.extend(compiler.steps(&plan.commit)?);
         Ok(Code {
@@ -110,10 +130,12 @@ impl Code {
             scratch,
             steps,
             scalars: plan.scalars.len(),
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            described: compiler.described,
         })
     }
     /// Runs it.
-    pub(super) fn run(&self, crew: &Crew, buffers: &[Bound], scalars: &[u32]) -> Result<()> {
+    pub(super) fn run(&self, crew: &mut Crew, buffers: &[Bound], scalars: &[u32]) -> Result<()> {
         if buffers.len() != self.buffers.len() || scalars.len() < self.scalars {
             return Err(Error::device(format!(
                 "the plan has {} buffers and {} scalars, but {} and {} were given",
@@ -132,24 +154,31 @@ impl Code {
                 )));
             }
         }
-        let run = Run { code: self, crew, buffers, scalars };
+        let Crew { threads, registers, profile } = crew;
+        let watch = profile.as_mut().map(|profile| profile.watch(self.number, &self.described));
+        let mut run = Run { code: self, threads, registers, buffers, scalars, watch };
         run.steps(&self.steps, &mut [0; MAX_DEPTH], 0)?;
-        crew.threads.check()
+        if let Some(watch) = run.watch {
+            watch.end();
+        }
+        threads.check()
     }
 }
 
 struct Run<'a> {
     code: &'a Code,
-    crew: &'a Crew,
+    threads: &'a Threads,
+    registers: &'a [Memory],
     buffers: &'a [Bound],
     scalars: &'a [u32],
+    watch: Option<Watch<'a>>,
 }
 
 impl Run<'_> {
-    fn steps(&self, steps: &[Node], trips: &mut [usize; MAX_DEPTH], depth: usize) -> Result<()> {
+    fn steps(&mut self, steps: &[Node], trips: &mut [usize; MAX_DEPTH], depth: usize) -> Result<()> {
         for step in steps {
             match step {
-                Node::Kernel { kernel, args } => {
+                Node::Kernel { kernel, args, number } => {
                     let mut windows = [Mem::EMPTY; MAX_ARGS];
                     for (window, arg) in windows.iter_mut().zip(args) {
                         *window = self.buffer(arg.buffer)?.from(arg.offset + rows(&arg.rows, trips));
@@ -159,9 +188,12 @@ impl Run<'_> {
                         args: &windows[..args.len()],
                         scalars: self.scalars,
                         scratch,
-                        threads: &self.crew.threads,
-                        registers: &self.crew.registers,
+                        threads: self.threads,
+                        registers: self.registers,
                     });
+                    if let Some(watch) = &mut self.watch {
+                        watch.lap(*number);
+                    }
                 }
                 Node::Loop { trips: count, body } => {
                     for trip in 0..*count {
@@ -195,6 +227,7 @@ struct Compiler<'a> {
     scratch: u64,
     /// Trips of the loops around.
     trips: Vec<usize>,
+    described: Vec<Described>,
 }
 
 impl Compiler<'_> {
@@ -216,7 +249,7 @@ impl Compiler<'_> {
         }
         Ok(nodes)
     }
-    fn kernel(&self, kernel: &Kernel, args: &[Arg]) -> Result<Node> {
+    fn kernel(&mut self, kernel: &Kernel, args: &[Arg]) -> Result<Node> {
         let wrong = |what: String| Error::argument(format!("kernel \"{}\": {what}", kernel.label));
         if args.len() != kernel.args.len() || args.len() > MAX_ARGS {
             return Err(wrong(format!("{} arguments for {}, at most {MAX_ARGS}", args.len(), kernel.args.len())));
@@ -260,7 +293,8 @@ impl Compiler<'_> {
             return Err(wrong(format!("reads scalar {slot} of {given}")));
         }
         let ready = Ready::new(kernel, &infos)?;
-        Ok(Node::Kernel { kernel: ready, args: windows })
+        self.described.push(Described::new(kernel));
+        Ok(Node::Kernel { kernel: ready, args: windows, number: self.described.len() - 1 })
     }
     /// The largest offset that loops choose for an argument, in elements; `None` if they are not loops around it.
     fn last_row(&self, arg: &Arg) -> Option<u64> {

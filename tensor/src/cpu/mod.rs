@@ -10,6 +10,7 @@
 //! | `program`, `bounds`, `tile` | blocks: coalesced axes, checked accesses, registers; running them over tiles |
 //! | `element`, `storage` | functions of elements; loads and stores of every type |
 //! | `map`, `reduce`, `matmul`, `conv`, `pooling`, `gather`, `line` | what comes before a block |
+//! | `profile` | what each kernel of a run took, if asked |
 //! | `gemm`, `micro` | packing and the micro-kernels of products |
 //! | `memory`, `threads`, `simd`, `micro` | the modules with `unsafe`, each with its argument |
 //!
@@ -33,6 +34,7 @@ mod matmul;
 mod memory;
 mod micro;
 mod pooling;
+mod profile;
 mod program;
 mod reduce;
 mod simd;
@@ -47,10 +49,12 @@ use crate::{
 };
 use compile::Code;
 use memory::{Mem, Memory};
+use profile::Profile;
+pub use profile::{KernelTime, Peak, PlanTime};
 use program::Frame;
 use std::{
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use threads::Threads;
 
@@ -64,6 +68,7 @@ pub struct CpuExecutor {
 struct Crew {
     threads: Threads,
     registers: Vec<Memory>,
+    profile: Option<Profile>,
 }
 
 /// What a kernel runs with.
@@ -101,11 +106,37 @@ impl CpuExecutor {
         let threads = Threads::new(threads)?;
         let count = threads.count();
         let registers = (0..count).map(|_| Memory::new(program::REGISTER_BYTES as u64)).collect::<Result<_>>()?;
-        Ok(CpuExecutor { crew: Mutex::new(Crew { threads, registers }), threads: count })
+        Ok(CpuExecutor { crew: Mutex::new(Crew { threads, registers, profile: None }), threads: count })
     }
     /// Number of threads.
     pub fn threads(&self) -> usize {
         self.threads
+    }
+    /// Measures every kernel from now on, until [`take_profile`](Self::take_profile). What was measured before is dropped.
+    pub fn start_profile(&self) {
+        self.lock().profile = Some(Profile::default());
+    }
+    /// Stops measuring. Every plan that ran meanwhile, the one that took most of the time first; empty if nothing was measured.
+    ///
+    /// ```
+    /// use addax_tensor::{Device, Tensor, cpu::CpuExecutor};
+    /// let device = Device::cpu()?;
+    /// let Some(cpu) = device.executor_as::<CpuExecutor>() else { return Ok(()) };
+    /// cpu.start_profile();
+    /// let a = Tensor::ones([64, 64]);
+    /// a.matmul(&a).to_vec::<f32>()?;
+    /// assert_eq!(cpu.take_profile()[0].kernels.last().map(|k| k.label.as_str()), Some("matmul"));
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    pub fn take_profile(&self) -> Vec<PlanTime> {
+        self.lock().profile.take().map(Profile::finish).unwrap_or_default()
+    }
+    /// What the machine can do at most with this number of threads, measured now: takes about a tenth of a second.
+    pub fn measure_peak(&self) -> Result<Peak> {
+        profile::measure_peak(&self.lock().threads)
+    }
+    fn lock(&self) -> MutexGuard<'_, Crew> {
+        self.crew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,13 +177,12 @@ impl Executor for CpuExecutor {
         let code = code
             .downcast_ref::<Code>()
             .ok_or_else(|| Error::device("a plan compiled by another executor was given to the CPU"))?;
-        let crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
-        code.run(&crew, buffers, scalars)
+        code.run(&mut self.lock(), buffers, scalars)
     }
     fn write(&self, to: &Buffer, at: u64, bytes: &[u8]) -> Result<()> {
         let to = part(to, at, bytes.len() as u64)?;
         // Waits for a run on another thread, so that it is ordered after it.
-        let _crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
+        let _crew = self.lock();
         to.write::<u8>(0, bytes.len()).copy_from_slice(bytes);
         Ok(())
     }
@@ -160,7 +190,7 @@ impl Executor for CpuExecutor {
         Box::pin(async move {
             let len = range.end.saturating_sub(range.start);
             let from = part(from, range.start, len)?;
-            let _crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
+            let _crew = self.lock();
             Ok(from.read::<u8>(0, len as usize).to_vec())
         })
     }

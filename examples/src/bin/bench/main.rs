@@ -1,0 +1,79 @@
+//! The standard workloads, timed as `xtask/bench/peers.py` times them in Keras and PyTorch: run it as `cargo xtask bench`.
+
+mod profile;
+mod works;
+
+use addax::prelude::*;
+use addax_examples::arguments::Arguments;
+use std::time::Instant;
+use works::{WORKS, Work, epoch};
+
+fn main() -> addax::Result<()> {
+    let arguments = Arguments::parse("bench [--device cpu|gpu] [--work NAME] [--json] [--profile]")?;
+    if let Some(device) = arguments.value("device") {
+        Device::set_default(&Device::by_name(device)?);
+    }
+    for work in &WORKS {
+        if arguments.value("work").is_none_or(|name| name == work.name) {
+            match arguments.has("profile") {
+                true => profile::profile(work)?,
+                false => measure(work, arguments.has("json"))?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn measure(work: &Work, json: bool) -> addax::Result<()> {
+    let (train, mut model) = (work.data()?, work.model()?);
+    let (first, _) = epoch(&mut model, &train, work)?;
+    let (second, _) = epoch(&mut model, &train, work)?;
+    let (third, accuracy) = epoch(&mut model, &train, work)?;
+    let best = second.min(third);
+    let x = train.x().into_owned();
+    let one = x.gather_rows(&[0])?;
+    model.predict_in_batches(&x, work.batch)?;
+    let began = Instant::now();
+    model.predict_in_batches(&x, work.batch)?;
+    let predict = began.elapsed().as_secs_f64();
+    model.predict(&one)?;
+    let mut call = f64::MAX;
+    for _ in 0..20 {
+        let began = Instant::now();
+        for _ in 0..50 {
+            model.predict(&one)?;
+        }
+        call = call.min(began.elapsed().as_secs_f64() / 50.0);
+    }
+    let rows = work.rows as f64;
+    match json {
+        true => println!(
+            "{{\"who\": \"addax\", \"work\": \"{}\", \"device\": \"{}\", \"step_ms\": {:.4}, \"samples_s\": {:.1}, \
+             \"first_epoch_s\": {first:.3}, \"epoch_s\": {best:.3}, \"acc\": {accuracy:.4}, \
+             \"predict_samples_s\": {:.1}, \"call1_ms\": {:.4}, \"rss_mb\": {:.1}}}",
+            work.name,
+            Device::default().name(),
+            best / work.steps() * 1e3,
+            rows / best,
+            rows / predict,
+            call * 1e3,
+            resident_mb()
+        ),
+        false => println!(
+            "{:<10} {:>8.3} ms/step {:>10.0} samples/s  predict {:>10.0}/s  one row {:.4} ms  accuracy {accuracy:.3}",
+            work.name,
+            best / work.steps() * 1e3,
+            rows / best,
+            rows / predict,
+            call * 1e3
+        ),
+    }
+    Ok(())
+}
+
+/// Most memory the process had, in MB; 0 where the system does not tell.
+fn resident_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|l| l.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
