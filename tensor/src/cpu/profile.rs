@@ -21,7 +21,7 @@ pub struct KernelTime {
     pub shape: Vec<usize>,
     /// Dispatches of one run: more than one inside a loop.
     pub calls: f64,
-    /// Seconds of one run, all its dispatches together.
+    /// Seconds of the run in which it was fastest, all its dispatches together: other work of the machine only adds to it.
     pub seconds: f64,
     /// Floating-point operations of one run, as [`Kernel::flops`] counts them.
     pub flops: f64,
@@ -29,12 +29,12 @@ pub struct KernelTime {
     pub bytes: f64,
 }
 
-/// What the runs of one plan took while a profile was on. Times are means.
+/// What the runs of one plan took while a profile was on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanTime {
     /// Number of runs.
     pub runs: u64,
-    /// Seconds of one run inside the executor, reading the clock between kernels included.
+    /// Seconds of the fastest run inside the executor, reading the clock between kernels included.
     pub seconds: f64,
     /// In the order of the plan.
     pub kernels: Vec<KernelTime>,
@@ -69,8 +69,16 @@ pub(super) struct Profile {
 struct Measured {
     runs: u64,
     total: Duration,
-    /// For each kernel what it is, its calls and their time.
-    kernels: Vec<(KernelTime, u64, Duration)>,
+    fastest: Option<Duration>,
+    kernels: Vec<Lap>,
+}
+
+/// What is known of a kernel, and its part of the run that goes on.
+struct Lap {
+    time: KernelTime,
+    calls: u64,
+    now: Duration,
+    fastest: Option<Duration>,
 }
 
 /// Measures one run. The clock is read once per kernel: a kernel's time reaches from the end of the one before.
@@ -95,7 +103,7 @@ impl Profile {
                         flops: k.flops as f64,
                         bytes: k.bytes as f64,
                     };
-                    (time, 0, Duration::ZERO)
+                    Lap { time, calls: 0, now: Duration::ZERO, fastest: None }
                 })
                 .collect(),
             ..Measured::default()
@@ -105,44 +113,47 @@ impl Profile {
     }
     /// What was measured, the plan that took most of the time first.
     pub(super) fn finish(self) -> Vec<PlanTime> {
-        let mut plans: Vec<PlanTime> = self.plans.into_values().filter(|m| m.runs > 0).map(Measured::per_run).collect();
-        let total = |plan: &PlanTime| plan.seconds * plan.runs as f64;
-        plans.sort_by(|a, b| total(b).total_cmp(&total(a)));
-        plans
+        let mut plans: Vec<Measured> = self.plans.into_values().collect();
+        plans.sort_by_key(|measured| std::cmp::Reverse(measured.total));
+        plans.into_iter().filter_map(Measured::times).collect()
     }
 }
 
 impl Measured {
-    fn per_run(self) -> PlanTime {
-        let runs = self.runs as f64;
-        let kernels = self.kernels.into_iter().map(|(kernel, calls, time)| {
-            let calls = calls as f64 / runs;
-            KernelTime {
-                calls,
-                seconds: time.as_secs_f64() / runs,
-                flops: kernel.flops * calls,
-                bytes: kernel.bytes * calls,
-                ..kernel
-            }
+    fn times(self) -> Option<PlanTime> {
+        let runs = self.runs;
+        let kernels = self.kernels.into_iter().map(|lap| {
+            let calls = lap.calls as f64 / runs as f64;
+            let seconds = lap.fastest.unwrap_or_default().as_secs_f64();
+            KernelTime { calls, seconds, flops: lap.time.flops * calls, bytes: lap.time.bytes * calls, ..lap.time }
         });
-        PlanTime { runs: self.runs, seconds: self.total.as_secs_f64() / runs, kernels: kernels.collect() }
+        Some(PlanTime { runs, seconds: self.fastest?.as_secs_f64(), kernels: kernels.collect() })
     }
+}
+
+fn shorter(a: Option<Duration>, b: Duration) -> Option<Duration> {
+    Some(a.map_or(b, |a| a.min(b)))
 }
 
 impl Watch<'_> {
     /// A kernel has ended.
     pub(super) fn lap(&mut self, kernel: usize) {
         let now = Instant::now();
-        if let Some((_, calls, time)) = self.measured.kernels.get_mut(kernel) {
-            *calls += 1;
-            *time += now - self.last;
+        if let Some(lap) = self.measured.kernels.get_mut(kernel) {
+            lap.calls += 1;
+            lap.now += now - self.last;
         }
         self.last = now;
     }
     /// The run has ended.
     pub(super) fn end(self) {
+        let took = self.last - self.began;
         self.measured.runs += 1;
-        self.measured.total += self.last - self.began;
+        self.measured.total += took;
+        self.measured.fastest = shorter(self.measured.fastest, took);
+        for lap in &mut self.measured.kernels {
+            lap.fastest = shorter(lap.fastest, std::mem::take(&mut lap.now));
+        }
     }
 }
 

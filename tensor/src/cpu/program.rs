@@ -20,7 +20,7 @@ pub(super) const MAX_RANK: usize = 8;
 /// Bytes of registers of one thread.
 pub(super) const REGISTER_BYTES: usize = 512 << 10;
 /// Elements of a tile, where registers have room.
-const TILE: usize = 1024;
+const TILE: usize = 512;
 /// Rows at least this long hold whole tiles; shorter ones share them.
 const LONG_ROW: usize = 256;
 

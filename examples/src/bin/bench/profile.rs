@@ -19,7 +19,7 @@ pub fn profile(work: &Work) -> addax::Result<()> {
     let plans = cpu.take_profile();
     let step = plans.first().ok_or_else(|| Error::device("nothing was measured"))?;
     println!(
-        "{}: {:.3} ms per step; {:.3} while measured, {:.3} of it in kernels. {}; at most {:.0} GFLOP/s, {:.1} GB/s",
+        "{}: {:.3} ms per step; {:.3} while measured; kernels of the fastest step {:.3}. {}; at most {:.0} GFLOP/s, {:.1} GB/s",
         work.name,
         bare / work.steps() * 1e3,
         watched / work.steps() * 1e3,
