@@ -38,6 +38,28 @@ pub(super) fn pack(to: Mem<'_>, from: Mem<'_>, first: i64, strides: Strides, k: 
     }
 }
 
+/// As [`pack`] for all `n` columns, but only `rows` of the `k` rows. The columns are consecutive in memory and are read as they
+/// lie there, whole rows at a time: a panel by itself takes one line of each page, which no prefetcher foresees.
+pub(super) fn pack_whole_rows(
+    to: Mem<'_>,
+    from: Mem<'_>,
+    first: i64,
+    step: i64,
+    k: usize,
+    rows: Range<usize>,
+    n: usize,
+) {
+    let (width, lanes) = (panel_width(), tile_shape().lanes);
+    for row in rows {
+        let source = from.read::<f32>((first + step * row as i64).max(0) as usize, n);
+        for (panel, source) in source.chunks(width).enumerate() {
+            let padded = source.len().next_multiple_of(lanes);
+            let to = to.write::<f32>(panel * width * k + row * padded, padded);
+            pack_rows(to, source, 0, 0, source.len(), padded);
+        }
+    }
+}
+
 /// Rows of `count` elements, each padded to `padded`.
 pub(super) fn pack_panel(panel: &mut [f32], from: Mem<'_>, first: i64, strides: Strides, count: usize, padded: usize) {
     if panel.is_empty() {
@@ -75,7 +97,10 @@ vectorised! {
         let mut at = first as i64;
         for row in panel.chunks_exact_mut(padded) {
             let source = &from[at as usize..at as usize + count];
+            // The usual widths: panels, and tiles of the left operand.
             if let (Ok(row), Ok(source)) = (<&mut [f32; 32]>::try_from(&mut *row), <&[f32; 32]>::try_from(source)) {
+                *row = *source;
+            } else if let (Ok(row), Ok(source)) = (<&mut [f32; 12]>::try_from(&mut *row), <&[f32; 12]>::try_from(source)) {
                 *row = *source;
             } else {
                 row[..count].copy_from_slice(source);

@@ -20,10 +20,25 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Floating-point operations of a piece of work, at least: some 20 microseconds.
-const PIECE: usize = 3_000_000;
+/// Floating-point operations of the smallest piece of work: some 10 microseconds.
+const PIECE: usize = 1_500_000;
+/// Pieces of a product that is large enough to be cut.
+const PIECES: usize = 12;
+/// Floating-point operations from which on a piece is cut further: some 100 microseconds.
+const LARGE_PIECE: usize = 16_000_000;
 /// Most pieces.
 const MOST_PIECES: usize = 48;
+
+/// Rows of the right operand that are packed in one go, where they are consecutive in memory.
+const PACKED_ROWS: usize = 48;
+/// A right operand of more elements than this does not stay in the second cache.
+const LARGE_RIGHT: usize = 1 << 19;
+
+/// Pieces that a product of so many operations should be cut into: each costs packing, and an even share for every thread.
+fn wanted(flops: usize) -> usize {
+    (flops / PIECE).min(PIECES).max(flops / LARGE_PIECE).clamp(1, MOST_PIECES)
+}
+
 /// Rows and columns of the largest block: its result stays in the second cache.
 const LARGEST: (usize, usize) = (144, 512);
 /// Longest part of the contracted axis that is done in one go: a panel of it stays in the second cache.
@@ -33,7 +48,7 @@ const PART: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Packing {
-    /// Rows of the right operand are read where they are.
+    /// The operand is read where it is.
     None,
     /// All of it, before the blocks.
     Shared,
@@ -56,8 +71,8 @@ struct Cut {
     chunks_per_part: usize,
     parts: usize,
     packing: Packing,
-    /// Whether the left operand is copied too.
-    pack_left: bool,
+    /// Whether and how the left operand is copied too.
+    left: Packing,
     /// Elements of converted operands.
     converted: [usize; 2],
 }
@@ -66,6 +81,7 @@ struct Cut {
 struct Places {
     converted: [usize; 2],
     packed: usize,
+    shared_left: usize,
     partial: usize,
     workers: usize,
     per_worker: usize,
@@ -86,18 +102,22 @@ impl Cut {
         };
         let (m, n, k, batch) = (*m, *n, *k, batch_shape.iter().product::<usize>());
         let shape = tile_shape();
-        let wanted = (2 * m * n).saturating_mul(k.max(1)).saturating_mul(batch) / PIECE;
-        let wanted = wanted.clamp(1, MOST_PIECES).div_ceil(batch);
-        let even =
-            |len: usize, most: usize, unit: usize| len.div_ceil(len.div_ceil(most)).next_multiple_of(unit).max(unit);
-        let (mut rows, mut cols) = (even(m, LARGEST.0, shape.rows), even(n, LARGEST.1, shape.cols));
+        let wanted = wanted((2 * m * n).saturating_mul(k.max(1)).saturating_mul(batch)).div_ceil(batch);
+        let even = |len: usize, parts: usize, unit: usize| len.div_ceil(parts).next_multiple_of(unit).max(unit);
+        // Rows are cut first: whole rows are long runs for the block, and the left operand is copied once. Then columns, and
+        // single tiles only where there is nothing else to give to threads.
+        let least = (m.div_ceil(LARGEST.0), n.div_ceil(LARGEST.1));
+        let row_blocks = wanted.div_ceil(least.1).min(m.div_ceil(2 * shape.rows)).max(least.0);
+        // Every block of rows goes through the whole right operand: one that is large is cut by columns instead.
+        let row_blocks = if k.saturating_mul(n) > LARGE_RIGHT { least.0 } else { row_blocks };
+        let (mut rows, mut cols) = (even(m, row_blocks, shape.rows), even(n, least.1, shape.cols));
         while m.div_ceil(rows) * n.div_ceil(cols) < wanted {
-            if cols > 2 * shape.cols && cols >= rows {
+            if cols > 2 * shape.cols {
                 cols = (cols / 2).next_multiple_of(shape.cols);
-            } else if rows > 2 * shape.rows {
+            } else if rows > shape.rows {
                 rows = (rows / 2).next_multiple_of(shape.rows);
             } else if cols > shape.cols {
-                cols = (cols / 2).next_multiple_of(shape.cols);
+                cols = shape.cols;
             } else {
                 break;
             }
@@ -109,14 +129,20 @@ impl Cut {
         let chunk = k.div_ceil(chunks).max(1);
         let chunks_per_part = chunks / parts;
         let parts = k.div_ceil(chunk * chunks_per_part).max(1);
-        let packing = if b.col_stride == 1 && n.is_multiple_of(shape.lanes) && m <= 2 * shape.rows {
+        let packing = if b.col_stride == 1 && n.is_multiple_of(shape.lanes) && m <= 6 * shape.rows {
             Packing::None
         } else if m > rows && (batch == 1 || b.batch_strides.iter().all(|&s| s == 0)) {
             Packing::Shared
         } else {
             Packing::Worker
         };
-        let pack_left = a.col_stride != 1 && cols > shape.cols && k > 1;
+        let left = if a.col_stride == 1 || k <= 1 || n <= shape.cols {
+            Packing::None
+        } else if n > cols && batch == 1 {
+            Packing::Shared
+        } else {
+            Packing::Worker
+        };
         let extent = |view: &MatrixView, rows: usize, columns: usize| {
             let dtype = kernel.args.get(view.arg as usize).map_or(DType::F32, |spec| spec.dtype);
             if dtype == DType::F32 || k == 0 {
@@ -126,7 +152,7 @@ impl Cut {
             (high - low + 1).max(0) as usize
         };
         let converted = [extent(a, m, k), extent(b, k, n)];
-        Ok(Cut { batch, m, n, k, rows, cols, chunk, chunks_per_part, parts, packing, pack_left, converted })
+        Ok(Cut { batch, m, n, k, rows, cols, chunk, chunks_per_part, parts, packing, left, converted })
     }
     fn padded(&self) -> usize {
         self.n.next_multiple_of(tile_shape().lanes)
@@ -134,13 +160,14 @@ impl Cut {
     fn places(&self) -> Places {
         let converted = [0, aligned(self.converted[0])];
         let packed = converted[1] + aligned(self.converted[1]);
-        let partial = packed + if self.packing == Packing::Shared { aligned(self.k * self.padded()) } else { 0 };
+        let shared_left = packed + if self.packing == Packing::Shared { aligned(self.k * self.padded()) } else { 0 };
+        let partial = shared_left + if self.left == Packing::Shared { aligned(self.m * self.k) } else { 0 };
         let workers = partial + if self.parts > 1 { aligned(self.parts * self.batch * self.m * self.n) } else { 0 };
         let panels = if self.packing == Packing::Worker { gemm::packed_len(self.chunk, self.cols) } else { 0 };
         let result = aligned(panels);
         let left = result + aligned(self.rows * self.cols);
-        let per_worker = left + if self.pack_left { aligned(self.rows * self.chunk) } else { 0 };
-        Places { converted, packed, partial, workers, per_worker, result, left }
+        let per_worker = left + if self.left == Packing::Worker { aligned(self.rows * self.chunk) } else { 0 };
+        Places { converted, packed, shared_left, partial, workers, per_worker, result, left }
     }
 }
 
@@ -217,6 +244,9 @@ impl MatMulKernel {
         if cut.packing == Packing::Shared {
             self.pack_shared(env, operands[1]);
         }
+        if cut.left == Packing::Shared {
+            self.pack_left_shared(env, operands[0]);
+        }
         let (row_blocks, col_blocks) = (cut.m.div_ceil(cut.rows), cut.n.div_ceil(cut.cols));
         let pieces = cut.batch * cut.parts * row_blocks * col_blocks;
         // Batches of small products go several to a piece.
@@ -260,19 +290,45 @@ impl MatMulKernel {
         let view = &self.views[1];
         let strides = Strides { row: view.row_stride, col: view.col_stride };
         let chunks = cut.k.div_ceil(cut.chunk);
-        let groups = if cut.k * cut.n > 1 << 16 { cut.n.div_ceil(gemm::panel_width()) } else { 1 };
-        let cols = cut.n.div_ceil(groups).next_multiple_of(gemm::panel_width());
-        env.threads.run(if groups > 1 { chunks * groups } else { 1 }, &|_, piece| {
-            for unit in if groups > 1 { piece..piece + 1 } else { 0..chunks } {
-                let (chunk, group) = (unit / groups, unit % groups);
+        // Cut along the axis that is not consecutive in memory.
+        let by_rows = strides.col == 1;
+        let units = if by_rows { cut.chunk.div_ceil(PACKED_ROWS) } else { cut.n.div_ceil(gemm::panel_width()) };
+        let units = chunks * units;
+        let pieces = if cut.k * cut.n > 1 << 16 { units } else { 1 };
+        env.threads.run(pieces, &|_, piece| {
+            for unit in if pieces > 1 { piece..piece + 1 } else { 0..units } {
+                let (chunk, unit) = (unit % chunks, unit / chunks);
                 let first = chunk * cut.chunk;
                 let k = cut.chunk.min(cut.k - first);
-                let range = group * cols..((group + 1) * cols).min(cut.n);
-                if range.start < range.end {
-                    let to = env.scratch.from(4 * (self.places.packed + first * cut.padded()) as u64);
-                    let origin = view.offset + shift + view.row_stride * first as i64;
-                    gemm::pack(to, memory, origin, strides, k, range, cut.n);
+                let to = env.scratch.from(4 * (self.places.packed + first * cut.padded()) as u64);
+                let origin = view.offset + shift + view.row_stride * first as i64;
+                let size = if by_rows { PACKED_ROWS } else { gemm::panel_width() };
+                let range = unit * size..((unit + 1) * size).min(if by_rows { k } else { cut.n });
+                if range.start >= range.end {
+                    continue;
                 }
+                match by_rows {
+                    true => gemm::pack_whole_rows(to, memory, origin, strides.row, k, range, cut.n),
+                    false => gemm::pack(to, memory, origin, strides, k, range, cut.n),
+                }
+            }
+        });
+    }
+
+    /// Packs the left operand once for all blocks of columns.
+    fn pack_left_shared(&self, env: &Env<'_>, (memory, shift): (Mem<'_>, i64)) {
+        let (cut, view) = (&self.cut, &self.views[0]);
+        let strides = Strides { row: view.row_stride, col: view.col_stride };
+        let (chunks, height) = (cut.k.div_ceil(cut.chunk), tile_shape().rows);
+        let units = chunks * cut.m.div_ceil(height);
+        let pieces = if cut.m * cut.k > 1 << 16 { units } else { 1 };
+        env.threads.run(pieces, &|_, piece| {
+            for unit in if pieces > 1 { piece..piece + 1 } else { 0..units } {
+                let (start, row) = (unit % chunks * cut.chunk, unit / chunks * height);
+                let (k, rows) = (cut.chunk.min(cut.k - start), height.min(cut.m - row));
+                let to = env.scratch.from(4 * (self.places.shared_left + cut.m * start + row * k) as u64);
+                let first = view.offset + shift + view.row_stride * row as i64 + view.col_stride * start as i64;
+                gemm::pack_left(to, memory, first, strides, rows, k);
             }
         });
     }
@@ -328,12 +384,17 @@ impl MatMulKernel {
             let first = a + a_view.row_stride * rows.start as i64 + a_view.col_stride * start as i64;
             let strides = Strides { row: a_view.row_stride, col: a_view.col_stride };
             let size = (rows.len(), cols.len(), k);
-            if cut.pack_left && k > 0 {
-                let left = own.from(4 * self.places.left as u64);
-                gemm::pack_left(left, operands[0].0, first, strides, rows.len(), k);
-                gemm::block_packed(left, right, to, pitch, size, add);
-            } else {
-                gemm::block(operands[0].0, first, strides, right, to, pitch, size, add);
+            match cut.left {
+                Packing::Worker if k > 0 => {
+                    let left = own.from(4 * self.places.left as u64);
+                    gemm::pack_left(left, operands[0].0, first, strides, rows.len(), k);
+                    gemm::block_packed(left, right, to, pitch, size, add);
+                }
+                Packing::Shared if k > 0 => {
+                    let at = self.places.shared_left + cut.m * start + rows.start * k;
+                    gemm::block_packed(env.scratch.from(4 * at as u64), right, to, pitch, size, add);
+                }
+                _ => gemm::block(operands[0].0, first, strides, right, to, pitch, size, add),
             }
         }
         if cut.parts == 1 && self.plain.is_none() {

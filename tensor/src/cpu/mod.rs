@@ -120,7 +120,7 @@ impl CpuExecutor {
     ///
     /// ```
     /// use addax_tensor::{Device, Tensor, cpu::CpuExecutor};
-    /// let device = Device::cpu()?;
+    /// let device = Device::default();
     /// let Some(cpu) = device.executor_as::<CpuExecutor>() else { return Ok(()) };
     /// cpu.start_profile();
     /// let a = Tensor::ones([64, 64]);
