@@ -97,21 +97,29 @@ pub fn own_weights(layer: &(impl Fields + ?Sized)) -> Vec<NamedWeight<'_>> {
 
 /// All built weights of a layer and its sublayers, each once: the layer's own first, then those of its children.
 pub fn weights(layer: &(impl Fields + ?Sized)) -> Vec<NamedWeight<'_>> {
-    fn walk<'a>(layer: &'a (impl Fields + ?Sized), path: &str, seen: &mut HashSet<Id>, out: &mut Vec<NamedWeight<'a>>) {
+    fn walk<'a>(
+        layer: &'a (impl Fields + ?Sized),
+        path: &str,
+        names: &str,
+        seen: &mut HashSet<Id>,
+        out: &mut Vec<NamedWeight<'a>>,
+    ) {
         if !seen.insert(layer.identity()) {
             return;
         }
         out.extend(own_weights(layer).into_iter().map(|w| NamedWeight {
             path: format!("{path}{}", w.path),
-            name: format!("{path}{}", w.name),
+            name: format!("{names}{}", w.name),
             weight: w.weight,
         }));
         for child in children(layer) {
-            walk(child.layer, &format!("{path}{}/", child.path), seen, out);
+            // For people a sublayer has the name it was given, as where it is called; in files that of its field.
+            let name = base(child.layer).and_then(Base::name).unwrap_or(&child.path).to_string();
+            walk(child.layer, &format!("{path}{}/", child.path), &format!("{names}{name}/"), seen, out);
         }
     }
     let mut out = Vec::new();
-    walk(layer, "", &mut HashSet::new(), &mut out);
+    walk(layer, "", "", &mut HashSet::new(), &mut out);
     out
 }
 

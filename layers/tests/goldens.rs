@@ -12,7 +12,9 @@ use serde_json::json;
 
 /// Cases that need what is not there: masks, and layers that return their state.
 fn is_supported(case: &Json) -> bool {
-    case.get("mask").is_none() && case["config"].get("return_state").is_none()
+    case.get("mask").is_none()
+        && case.pointer("/call/use_causal_mask").is_none()
+        && case["config"].get("return_state").is_none()
 }
 
 fn build(class: &str, config: &Json) -> Box<dyn DynLayer> {
@@ -167,6 +169,6 @@ layers! {
     activation: 7, add: 1, average: 1, average_pooling2d: 7, batch_normalization: 10, concatenate: 2, conv2d: 12, dense: 6,
     dropout: 3, elu: 1, embedding: 1, flatten: 4, global_average_pooling1d: 2, global_average_pooling2d: 3,
     global_max_pooling2d: 2, group_normalization: 1, gru: 2, layer_normalization: 4, leaky_re_lu: 2, lstm: 9,
-    max_pooling2d: 7, maximum: 1, multiply: 1, normalization: 9, p_re_lu: 1, permute: 1, re_lu: 2, repeat_vector: 1,
+    max_pooling2d: 7, maximum: 1, multi_head_attention: 2, multiply: 1, normalization: 9, p_re_lu: 1, permute: 1, re_lu: 2, repeat_vector: 1,
     rescaling: 3, reshape: 4, rms_normalization: 1, simple_rnn: 2, softmax: 2, subtract: 1, unit_normalization: 1,
 }

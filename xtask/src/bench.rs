@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-const WORKS: [&str; 4] = ["mlp_small", "mlp", "convnet", "lstm"];
+const WORKS: [&str; 6] = ["mlp_small", "mlp", "convnet", "lstm", "transformer", "resnet"];
 const PEERS: [&str; 3] = ["keras:jax", "keras:tensorflow", "torch"];
 
 /// Measures.

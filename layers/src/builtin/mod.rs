@@ -12,6 +12,7 @@ mod input;
 mod layer_normalization;
 mod lstm;
 mod merging;
+mod multi_head_attention;
 mod normalization;
 mod pooling2d;
 mod recurrent;
@@ -31,6 +32,7 @@ pub use input::InputLayer;
 pub use layer_normalization::{GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization};
 pub use lstm::LSTM;
 pub use merging::{Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract};
+pub use multi_head_attention::MultiHeadAttention;
 pub use normalization::{Normalization, Samples};
 pub use pooling2d::{AveragePooling2D, MaxPooling2D};
 pub use rescaling::Rescaling;
@@ -73,6 +75,7 @@ pub(crate) fn register(registry: &mut Registry) {
         MaxPooling2D,
         Maximum,
         Minimum,
+        MultiHeadAttention,
         Multiply,
         Normalization,
         PReLU,

@@ -10,11 +10,13 @@ pub struct Work {
     shape: &'static [usize],
 }
 
-pub const WORKS: [Work; 4] = [
+pub const WORKS: [Work; 6] = [
     Work { name: "mlp_small", rows: 60_000, batch: 32, shape: &[784] },
     Work { name: "mlp", rows: 60_000, batch: 128, shape: &[784] },
     Work { name: "convnet", rows: 12_800, batch: 128, shape: &[28, 28, 1] },
     Work { name: "lstm", rows: 6_400, batch: 64, shape: &[28, 28] },
+    Work { name: "transformer", rows: 3_200, batch: 32, shape: &[28, 28] },
+    Work { name: "resnet", rows: 1_280, batch: 64, shape: &[28, 28, 1] },
 ];
 
 impl Work {
@@ -54,8 +56,90 @@ impl Work {
                 .add(Flatten::new())
                 .add(Dropout::new(0.5))
                 .add(Dense::new(10)),
-            _ => model.add(LSTM::new(128)).add(Dense::new(10)),
+            "lstm" => model.add(LSTM::new(128)).add(Dense::new(10)),
+            "transformer" => model
+                .add(Dense::new(64))
+                .add(Encoder::new())
+                .add(Encoder::new())
+                .add(GlobalAveragePooling1D::new())
+                .add(Dense::new(10)),
+            _ => model
+                .add(Conv2D::new(32, 3).padding("same").use_bias(false))
+                .add(Residual::new(32, 1))
+                .add(Residual::new(64, 2))
+                .add(Residual::new(128, 2))
+                .add(GlobalAveragePooling2D::new())
+                .add(Dense::new(10)),
         }
+    }
+}
+
+/// A transformer's encoder: attention, then two dense layers, each with a way around it and a normalization after.
+#[derive(Fields)]
+#[fields(package = "bench")]
+struct Encoder {
+    attention: MultiHeadAttention,
+    first: LayerNormalization,
+    wide: Dense,
+    narrow: Dense,
+    second: LayerNormalization,
+}
+
+impl Encoder {
+    fn new() -> Self {
+        Encoder {
+            attention: MultiHeadAttention::new(4, 16),
+            first: LayerNormalization::new(),
+            wide: Dense::new(256).activation("gelu"),
+            narrow: Dense::new(64),
+            second: LayerNormalization::new(),
+        }
+    }
+}
+
+impl Layer for Encoder {
+    type In = Tensor;
+    type Out = Tensor;
+    fn forward(&self, x: Tensor, cx: &mut Cx) -> addax::Result<Tensor> {
+        let a = cx.call(&self.attention, [&x, &x])?;
+        let x = cx.call(&self.first, x + a)?;
+        let wide = cx.call(&self.wide, &x)?;
+        let f = cx.call(&self.narrow, wide)?;
+        cx.call(&self.second, x + f)
+    }
+}
+
+/// Two convolutions, each with batch normalization, and a convolution of one pixel around them.
+#[derive(Fields)]
+#[fields(package = "bench")]
+struct Residual {
+    a: Conv2D,
+    norm_a: BatchNormalization,
+    b: Conv2D,
+    norm_b: BatchNormalization,
+    around: Conv2D,
+}
+
+impl Residual {
+    fn new(filters: usize, strides: usize) -> Self {
+        Residual {
+            a: Conv2D::new(filters, 3).strides(strides).padding("same").use_bias(false),
+            norm_a: BatchNormalization::new(),
+            b: Conv2D::new(filters, 3).padding("same").use_bias(false),
+            norm_b: BatchNormalization::new(),
+            around: Conv2D::new(filters, 1).strides(strides).use_bias(false),
+        }
+    }
+}
+
+impl Layer for Residual {
+    type In = Tensor;
+    type Out = Tensor;
+    fn forward(&self, x: Tensor, cx: &mut Cx) -> addax::Result<Tensor> {
+        let h = cx.call(&self.a, &x)?;
+        let h = cx.call(&self.norm_a, h)?.relu();
+        let h = cx.call(&self.b, h)?;
+        Ok((cx.call(&self.norm_b, h)? + cx.call(&self.around, x)?).relu())
     }
 }
 
