@@ -243,9 +243,13 @@ impl Builder<'_> {
             .collect();
         homes.sort_by_key(|&c| std::cmp::Reverse(self.clusters.list[c].level));
         let recent = self.recent.get(&(shape.to_vec(), commit)).into_iter().flatten().rev().take(SIBLINGS).copied();
+        // Reading the same few numbers, such as a learning rate, saves nothing: it would only mix updates of states that have
+        // nothing to do with each other, until none can go first.
+        let numel: usize = shape.iter().product();
+        let large = |v: Id| self.nodes[v].meta.shape.numel() >= numel;
         let siblings = recent.filter(|&c| {
             let cluster = &self.clusters.list[c];
-            reads.iter().any(|(v, _)| cluster.reads.contains_key(v))
+            reads.iter().any(|(v, _)| large(*v) && cluster.reads.contains_key(v))
                 || cluster.items.iter().any(|i| matches!(i.role, Role::Part(..)))
         });
         let siblings: Vec<_> = siblings.collect();
