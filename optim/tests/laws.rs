@@ -238,6 +238,27 @@ fn averages_move_also_without_a_gradient() {
 }
 
 #[test]
+fn slots_decay_to_zero_and_not_to_denormal_numbers() {
+    let w = Variable::new(Tensor::ones([2])).named("w");
+    let mut opt = Adam::new(0.1);
+    let step = |opt: &mut Adam, g: [f32; 2]| {
+        let updates = opt.apply(&[(w.clone(), vector(&g))]).unwrap();
+        let slots: Vec<Vec<f32>> =
+            updates.iter().filter(|(v, _)| v.name().contains("momentum")).map(|(_, t)| read(t)).collect();
+        for (variable, value) in updates {
+            variable.assign(&value).unwrap();
+        }
+        slots.concat()
+    };
+    let first = step(&mut opt, [1e-32, 1e-35]);
+    assert!(first[0] > 0.9e-33 && first[1] == 0.0, "{first:?}");
+    for _ in 0..100 {
+        assert!(step(&mut opt, [0.0, 0.0]).iter().all(|m| *m == 0.0 || m.is_normal()));
+    }
+    assert_eq!(step(&mut opt, [0.0, 0.0]), [0.0, 0.0]);
+}
+
+#[test]
 fn a_choice_is_a_name_or_an_optimizer() {
     fn take(choice: impl Into<OptimizerChoice>) -> addax_tensor::Result<Box<dyn Optimizer>> {
         choice.into().get()

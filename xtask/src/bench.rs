@@ -1,5 +1,8 @@
-//! `cargo xtask bench [--device cpu|gpu] [--work NAME] [--json] [--rounds N] [--peers PYTHON]`: the standard workloads.
+//! `cargo xtask bench [--device cpu|gpu] [--work NAME] [--json] [--profile] [--threads] [--rounds N] [--peers PYTHON]`: the
+//! standard workloads.
 //!
+//! With `--profile`, every kernel of a training step with its time, its share of the step and of what the machine can do at most.
+//! With `--threads`, one thread against all of them, interleaved.
 //! With `--peers`, the same work runs in Keras and PyTorch too (`xtask/bench/peers.py`, with that Python), interleaved, so that
 //! all see the same minutes of the machine; each one's best round counts, and ratios are printed.
 
@@ -17,21 +20,22 @@ pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     let value = |name: &str| args.iter().position(|a| a == name).and_then(|at| args.get(at + 1)).cloned();
     build(&root)?;
+    let rounds: usize = value("--rounds").map_or(Ok(3), |n| n.parse())?;
+    let works: Vec<String> = value("--work").map_or_else(|| WORKS.map(String::from).to_vec(), |work| vec![work]);
+    if args.iter().any(|a| a == "--threads") {
+        return threads(&root, &works, rounds);
+    }
     let Some(python) = value("--peers") else {
         let rest = args.iter().filter(|a| *a != "--rounds");
         let status = Command::new(root.join("target/release/bench")).current_dir(&root).args(rest).status()?;
         return if status.success() { Ok(()) } else { Err("the benchmark failed".into()) };
     };
-    let rounds: usize = value("--rounds").map_or(Ok(3), |n| n.parse())?;
-    let works: Vec<String> = value("--work").map_or_else(|| WORKS.map(String::from).to_vec(), |work| vec![work]);
     println!("milliseconds per training step, best of {rounds} interleaved rounds\n");
     println!("| work | addax | {} | fastest peer / addax |\n| --- | --- | --- | --- | --- | --- |", PEERS.join(" | "));
     for work in &works {
         let mut best = [f64::MAX; 1 + PEERS.len()];
         for _ in 0..rounds {
-            let mut own = Command::new(root.join("target/release/bench"));
-            own.current_dir(&root).args(["--json", "--work", work]);
-            best[0] = best[0].min(step_ms(own)?);
+            best[0] = best[0].min(step_ms(own(&root, work))?);
             for (peer, best) in PEERS.iter().zip(&mut best[1..]) {
                 let mut other = Command::new(&python);
                 other.current_dir(&root).args(["xtask/bench/peers.py", peer, work]);
@@ -41,6 +45,32 @@ pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
         let fastest = best[1..].iter().copied().fold(f64::MAX, f64::min);
         let cells: Vec<String> = best.iter().map(|ms| format!("{ms:.3}")).collect();
         println!("| {work} | {} | {:.2} |", cells.join(" | "), fastest / best[0]);
+    }
+    Ok(())
+}
+
+/// The program, to time one workload.
+fn own(root: &Path, work: &str) -> Command {
+    let mut command = Command::new(root.join("target/release/bench"));
+    command.current_dir(root).args(["--json", "--work", work]);
+    command
+}
+
+/// Prints what threads are worth.
+fn threads(root: &Path, works: &[String], rounds: usize) -> Result<(), Box<dyn Error>> {
+    let cores = std::thread::available_parallelism()?.to_string();
+    println!("milliseconds per training step, best of {rounds} interleaved rounds\n");
+    println!("| work | 1 thread | {cores} threads | faster by |\n| --- | --- | --- | --- |");
+    for work in works {
+        let mut best = [f64::MAX; 2];
+        for _ in 0..rounds {
+            for (count, best) in ["1", &cores].into_iter().zip(&mut best) {
+                let mut command = own(root, work);
+                command.env("ADDAX_NUM_THREADS", count);
+                *best = best.min(step_ms(command)?);
+            }
+        }
+        println!("| {work} | {:.3} | {:.3} | {:.2} |", best[0], best[1], best[0] / best[1]);
     }
     Ok(())
 }

@@ -181,6 +181,11 @@ fn large_products_are_cut_the_same_way_for_any_number_of_threads() {
         ((300, 16, 1700), (false, true)),
         ((1, 500, 900), (false, false)),
         ((500, 1, 900), (false, false)),
+        // Cut by columns, in several chunks, the left operand packed once for all blocks.
+        ((26, 330, 1700), (true, false)),
+        // Cut by rows, the right operand packed as it lies in memory, or turned.
+        ((100, 330, 1000), (false, false)),
+        ((100, 330, 300), (true, true)),
     ] {
         let (kernel, data) = product(&Product { size, turned, ..base.clone() });
         check(&kernel, &data, &[], 2e-6);
