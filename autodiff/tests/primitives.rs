@@ -12,7 +12,8 @@ use addax_autodiff::{
 use addax_tensor::{
     Array, DType, Scalar, Tensor,
     graph::{
-        Binary, Body, Conv2d, ConvKind, MatMul, Meta, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, SliceAxis, Unary, View,
+        Binary, Body, Conv2d, ConvKind, Cumulate, CumulateOp, LineKind, MatMul, Meta, Op, Pool2d, PoolKind, ReduceOp,
+        ScanSpec, SliceAxis, Unary, View,
     },
     random, reference,
 };
@@ -135,6 +136,15 @@ proptest! {
         prop_assert!(checked.is_ok(), "{}", checked.unwrap_err());
     }
 
+    /// A running product's gradient is right with any number of zeros.
+    #[test]
+    fn running_products_with_zeros(zeros in proptest::collection::vec(any::<bool>(), 7), reverse: bool, exclusive: bool) {
+        let values: Vec<f32> = zeros.iter().enumerate().map(|(i, z)| if *z { 0.0 } else { 0.5 + i as f32 / 4.0 }).collect();
+        let how = Cumulate { op: CumulateOp::Prod, reverse, exclusive };
+        let checked = check(|x| x[0].cumulate(how, 0), &[array([7], &values)]);
+        prop_assert!(checked.is_ok(), "{}", checked.unwrap_err());
+    }
+
     /// The product of the others is right with any number of zeros.
     #[test]
     fn products_with_zeros(zeros in proptest::collection::vec(any::<bool>(), 7)) {
@@ -205,6 +215,16 @@ fn ties_share_evenly() {
 }
 
 #[test]
+fn running_maxima_go_to_the_first() {
+    let x = Tensor::from_vec([1.0f32, 3.0, 2.0, 3.0, 4.0], [5]);
+    let [dx] = grad(&x.cummax(0).sum_all(), [&x]).unwrap();
+    assert_eq!(value(&dx), [1.0, 3.0, 0.0, 0.0, 1.0]);
+    let how = Cumulate { op: CumulateOp::Min, reverse: true, exclusive: false };
+    let [dx] = grad(&x.cumulate(how, 0).sum_all(), [&x]).unwrap();
+    assert_eq!(value(&dx), [1.0, 0.0, 2.0, 1.0, 1.0]);
+}
+
+#[test]
 fn max_pooling_takes_the_first() {
     let pool = Pool2d { window: [2, 2], strides: [2, 2], pads: [(0, 0); 2] };
     let x = Tensor::from_vec([1.0f32, 5.0, 5.0, 5.0], [1, 2, 2, 1]);
@@ -243,11 +263,19 @@ fn examples() -> Vec<Op> {
         Op::Concat(1),
         Op::Gather(1),
         Op::ScatterAdd(1),
+        Op::Line(LineKind::ArgSort { descending: true }, 1),
+        Op::Line(LineKind::Take, 1),
+        Op::Line(LineKind::Add, 1),
         Op::RandomBits { stream: 1 },
         Op::Iota(0),
         Op::StopGradient,
     ];
     ops.extend(ReduceOp::ALL.map(|op| Op::Reduce(op, vec![0, 2])));
+    for op in CumulateOp::ALL {
+        for (reverse, exclusive) in [(false, false), (false, true), (true, false), (true, true)] {
+            ops.push(Op::Line(LineKind::Cumulate(Cumulate { op, reverse, exclusive }), 1));
+        }
+    }
     for how in [(false, false), (false, true), (true, false), (true, true)] {
         ops.push(Op::MatMul(MatMul { transpose_a: how.0, transpose_b: how.1 }));
     }
@@ -371,6 +399,29 @@ fn check_op(op: &Op) -> Result<(), String> {
         }
         Op::ScatterAdd(axis) => {
             check(|x| x[0].scatter_add(&at(&[2, 0, 2, 9]), *axis as isize, 3).square(), &[spread([2, 4, 2], 0)])
+        }
+        Op::Line(LineKind::Cumulate(how), axis) => {
+            let axis = *axis as isize;
+            // The folds of nothing are infinite: they are left out.
+            let finite = |y: Tensor| match (how.op, how.exclusive, how.reverse) {
+                (CumulateOp::Sum | CumulateOp::Prod, ..) | (_, false, _) => y,
+                (_, true, false) => y.slice(axis, 1..),
+                (_, true, true) => y.slice(axis, ..4),
+            };
+            check(|x| finite(x[0].cumulate(*how, axis)).square(), &[spread([2, 5, 2], 0)])
+        }
+        Op::Line(LineKind::ArgSort { descending }, axis) => {
+            // Sorting is choosing.
+            check(|x| x[0].sort(*axis as isize, *descending).square(), &[spread([2, 5, 2], 0)])
+        }
+        // With an index twice, and one out of range.
+        Op::Line(LineKind::Take, axis) => {
+            let at = Tensor::from_vec([2, 0, 2, 9], [1, 4, 1]);
+            check(|x| x[0].take_along_axis(&at, *axis as isize).square(), &[spread([2, 3, 2], 0)])
+        }
+        Op::Line(LineKind::Add, axis) => {
+            let at = Tensor::from_vec([2, 0, 2, 9], [1, 4, 1]);
+            check(|x| x[0].add_along_axis(&at, *axis as isize, 3).square(), &[spread([2, 4, 2], 0)])
         }
         // The same input twice, an output that is not used, and one that is a parameter.
         Op::Call(_) => check(

@@ -178,7 +178,7 @@ impl<'s, T: TrainStep> Workshop<'s, T> {
     fn batch(&mut self, batch: &Batch, training: bool) -> Result<Logs> {
         let key = if training { &self.key } else { &self.test_key };
         let cx = Cx::new(self.seed, key.value()).with_training(training);
-        let tensor = |array: &Array| Tensor::from_array(array.clone());
+        let tensor = |array: &Array| Tensor::from_array(array.clone()).of_samples();
         let mut step = Step::new(cx, batch.y.as_ref().map(tensor), batch.weight.as_ref().map(tensor), self.number);
         let x = tensor(&batch.x);
         let logs = if training { self.step.train_step(x, &mut step) } else { self.step.test_step(x, &mut step) }?;

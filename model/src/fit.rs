@@ -193,6 +193,11 @@ impl Run<'_, '_> {
             drop(std::mem::take(&mut logs));
             logs = self.steps.run(self.session.model, feed)?;
             self.session.model.touched = true;
+            if let Some(news) = self.steps.news(feed) {
+                tracing::info!("{news}");
+                self.session.voice.console.line(&news);
+                self.session.history.note(news);
+            }
             callbacks.on_train_batch_end(count, &mut logs, &mut self.session)?;
             self.passes.give_back(batch);
             if self.session.stopped() {

@@ -90,7 +90,7 @@ impl Model {
         self.build_with(check::sample_shape(x))?;
         check::samples(self.input()?, x)?;
         let kin = Kin::of(x);
-        let program = self.record_predict(&kin)?;
+        let program = self.record_predict(&kin)?.capture(&self.device()?)?;
         Ok(self.programs.insert(kin, program))
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 use addax_autodiff::grad;
 use addax_layers::{Cx, Recorded};
 use addax_optim::with_gradients;
-use addax_tensor::{DType, Error, ErrorKind, Program, Result, Tensor, Variable};
+use addax_tensor::{DType, Error, ErrorKind, Recording, Result, Tensor, Variable};
 
 /// A forward pass with its loss.
 struct Forward {
@@ -32,18 +32,18 @@ impl Model {
         Ok(x.cast(input.dtype))
     }
     /// The step that predicts.
-    pub(crate) fn record_predict(&self, x: &Kin) -> Result<Program> {
-        let x = Tensor::placeholder(0, x.dtype, &x.shape);
+    pub(crate) fn record_predict(&self, x: &Kin) -> Result<Recording> {
+        let x = Tensor::placeholder(0, x.dtype, &x.shape).of_samples();
         let cx = Cx::new(self.seed().value, self.key().value());
         let links = self.chain.record(self.entry(&x)?, &cx)?;
         let output =
             links.last().map(|l| l.output.clone()).ok_or_else(|| Error::argument("the model has no layers"))?;
         let mut reads = cx.finish().reads;
         reads.push(self.key().clone());
-        Program::capture(&self.device()?, &[x], &[output], &[], &reads)
+        Ok(Recording { placeholders: vec![x], outputs: vec![output], updates: Vec::new(), reads })
     }
     /// The step that measures, or trains and measures. Its output is loss and metrics so far, one vector.
-    pub(crate) fn record_step(&self, signature: &Signature, tracker: &Tracker, training: bool) -> Result<Program> {
+    pub(crate) fn record_step(&self, signature: &Signature, tracker: &Tracker, training: bool) -> Result<Recording> {
         let forward = self.record_forward(signature, training)?;
         let rows = signature.x.shape.first().copied().unwrap_or(1);
         let mut labels = None;
@@ -60,18 +60,18 @@ impl Model {
             updates.push((self.key().clone(), self.key().value() + step));
             reads.extend(self.compiled()?.optimizer().variables());
         }
-        Program::capture(&self.device()?, &forward.inputs, &[values], &updates, &reads)
+        Ok(Recording { placeholders: forward.inputs, outputs: vec![values], updates, reads })
     }
     fn record_forward(&self, signature: &Signature, training: bool) -> Result<Forward> {
         let compiled = self.compiled()?;
-        let x = Tensor::placeholder(0, signature.x.dtype, &signature.x.shape);
+        let x = Tensor::placeholder(0, signature.x.dtype, &signature.x.shape).of_samples();
         let mut inputs = vec![x.clone()];
         if let Some(y) = &signature.y {
-            inputs.push(Tensor::placeholder(1, y.dtype, &y.shape));
+            inputs.push(Tensor::placeholder(1, y.dtype, &y.shape).of_samples());
         }
         if signature.weighted {
             let rows = signature.x.shape.first().copied().unwrap_or(1);
-            inputs.push(Tensor::placeholder(inputs.len(), DType::F32, [rows]));
+            inputs.push(Tensor::placeholder(inputs.len(), DType::F32, [rows]).of_samples());
         }
         let cx = Cx::new(self.seed().value, self.key().value()).with_training(training);
         let mut links = self.chain.record(self.entry(&x)?, &cx)?;

@@ -7,7 +7,7 @@ use crate::{
     programs::{Programs, Signature},
 };
 use addax_callbacks::{LogValue, Logs, Value};
-use addax_tensor::{Array, Device, Error, Program, Result, Shape, Tensor};
+use addax_tensor::{Array, Device, Error, Program, Result, Shape, Tensor, error::bytes_for_people, plan::split::Rung};
 use std::sync::{Arc, OnceLock};
 
 /// One batch as a step takes it.
@@ -24,6 +24,8 @@ pub(crate) struct Steps {
     tracker: Tracker,
     programs: Programs<Signature>,
     device: Device,
+    /// The lowest rung of the memory ladder that was told of.
+    told: Rung,
 }
 
 impl Steps {
@@ -34,7 +36,7 @@ impl Steps {
         let labels = feed.y.map(|y| y.shape().clone());
         let shapes = labels.as_ref().map(|y| (y, &predictions));
         let tracker = Tracker::new(&mut model.compiled_mut()?.metrics, shapes)?;
-        Ok(Steps { training, tracker, programs: Programs::default(), device })
+        Ok(Steps { training, tracker, programs: Programs::default(), device, told: Rung::WHOLE })
     }
     /// Forgets what was measured.
     pub fn reset(&mut self) -> Result<()> {
@@ -47,8 +49,24 @@ impl Steps {
             return Ok(program);
         }
         let signature = Signature::of(x, y, weighted);
-        let program = model.record_step(&signature, &self.tracker, self.training)?;
+        let program = model.record_step(&signature, &self.tracker, self.training)?.capture(&self.device)?;
         Ok(self.programs.insert(signature, program))
+    }
+    /// What there is to tell of the memory ladder since the last call: that a step had to take a lower rung.
+    pub fn news(&mut self, feed: Feed<'_>) -> Option<String> {
+        let weighted = feed.weight.is_some();
+        let rung = self.programs.find(|signature| signature.fits(feed.x, feed.y, weighted))?.rung();
+        if (rung.slices, rung.recompute) <= (self.told.slices, self.told.recompute) {
+            return None;
+        }
+        self.told = rung;
+        let limit = bytes_for_people(self.device.memory().budget);
+        let again = if rung.recompute { ", computing some values again" } else { "" };
+        Some(format!(
+            "memory is short (limit {limit}): a batch of {} is computed in {} slices{again}; results stay the same",
+            feed.x.rows(),
+            rung.slices
+        ))
     }
     /// One step; loss and metrics since the last [`reset`](Steps::reset).
     pub fn run(&mut self, model: &mut Model, feed: Feed<'_>) -> Result<Logs> {
@@ -73,8 +91,11 @@ fn shape_of(output: &Output, rows: usize) -> Shape {
 /// somebody asks.
 pub(crate) fn running_logs(names: &[Arc<str>], values: Tensor, device: &Device) -> Result<Logs> {
     let mut logs = Logs::new();
-    if device.caps().immediate {
-        for (name, value) in names.iter().zip(values.to_vec::<f32>()?) {
+    // A step that was committed took place, even if reading what it measured fails: then whoever asks reads again.
+    if device.caps().immediate
+        && let Ok(numbers) = values.to_vec::<f32>()
+    {
+        for (name, value) in names.iter().zip(numbers) {
             logs.insert(name.clone(), value);
         }
         return Ok(logs);

@@ -1,13 +1,8 @@
 //! `summary`: what a model is made of, as a table.
 
-use crate::{
-    build::Output,
-    metrics_state::Tracker,
-    model::Model,
-    programs::{Kin, Signature},
-};
+use crate::{build::Output, memory_report::Phase, model::Model};
 use addax_layers::{Weight, weights};
-use addax_tensor::{DType, Result, error::bytes_for_people};
+use addax_tensor::{Result, error::bytes_for_people};
 use std::fmt;
 
 /// A model as people read it: a table of layers, numbers of weights, planned memory. Print it.
@@ -73,28 +68,11 @@ impl Model {
                 optimizer.collect::<Result<Vec<_>>>()?.into_iter().fold((0, 0), |(n, b), (m, c)| (n + m, b + c));
             lines.push(line("Optimizer params", total));
         }
-        lines.push(format!(" Planned memory for a batch of {BATCH}: {}", self.planned()?));
+        let (phases, _) = self.phases(&["train", "predict"], BATCH)?;
+        let phase = |phase: &Phase| format!("{} to {}", bytes_for_people(phase.peak), phase.name);
+        let phases: Vec<String> = phases.iter().map(phase).collect();
+        lines.push(format!(" Planned memory for a batch of {BATCH}: {}", phases.join(", ")));
         Ok(lines)
-    }
-    /// What steps need at their peak, for people.
-    fn planned(&self) -> Result<String> {
-        let input = self.input()?;
-        let x = Kin { dtype: input.dtype, shape: input.batch(BATCH) };
-        let predict = bytes_for_people(self.record_predict(&x)?.planned_peak());
-        let Some(labels) = self.compiled.as_ref().and_then(|c| c.loss.as_ref()) else {
-            return Ok(format!("{predict} to predict"));
-        };
-        // Labels as this loss usually takes them; metrics add next to nothing.
-        let output = self.output()?;
-        let classes = labels.class_name() == "SparseCategoricalCrossentropy";
-        let dims = output.shape.iter().map(|d| d.unwrap_or(BATCH));
-        let y = match classes {
-            true => Kin { dtype: DType::I32, shape: dims.take(output.shape.len().saturating_sub(1)).collect() },
-            false => Kin { dtype: DType::F32, shape: dims.collect() },
-        };
-        let signature = Signature { x, y: Some(y), weighted: false };
-        let train = self.record_step(&signature, &Tracker::new(&mut [], None)?, true)?.planned_peak();
-        Ok(format!("{} to train, {predict} to predict", bytes_for_people(train)))
     }
 }
 

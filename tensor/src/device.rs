@@ -6,7 +6,7 @@ use crate::{
     executor::{Caps, Executor},
     graph::lock,
     memory::{self, Storage},
-    plan::cache::PlanCache,
+    plan::{cache::PlanCache, split::Rung},
     workspace::Workspace,
 };
 use std::{
@@ -36,7 +36,10 @@ struct Inner {
     name: String,
     executor: Box<dyn Executor>,
     counts: Counts,
-    budget: AtomicU64,
+    /// What the user or the machine allows.
+    limit: AtomicU64,
+    /// What refusals of the device itself have taught.
+    learned: AtomicU64,
     pub(crate) workspace: Mutex<Option<Workspace>>,
     plans: Mutex<PlanCache>,
 }
@@ -73,7 +76,8 @@ impl Device {
             name: executor.name(),
             executor,
             counts: Counts::default(),
-            budget: AtomicU64::new(u64::MAX),
+            limit: AtomicU64::new(u64::MAX),
+            learned: AtomicU64::new(u64::MAX),
             workspace: Mutex::new(None),
             plans: Mutex::new(PlanCache::default()),
         }))
@@ -138,14 +142,15 @@ impl Device {
         MemoryInfo {
             live: counts.live.load(Ordering::Relaxed),
             peak: counts.peak.load(Ordering::Relaxed),
-            budget: self.0.budget.load(Ordering::Relaxed),
+            budget: self.budget(),
             allocations: counts.allocations.load(Ordering::Relaxed),
             replaced: counts.replaced.load(Ordering::Relaxed),
         }
     }
     /// Limits the bytes the device may use; `None` lifts the limit. What is in use already stays.
     pub fn set_memory_limit(&self, bytes: Option<u64>) {
-        self.0.budget.store(bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0.limit.store(bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.forget_refusals();
     }
     /// Forgets the highest count so far, so that the next peak can be measured.
     pub fn reset_peak(&self) {
@@ -168,6 +173,13 @@ impl Device {
         lock(&self.0.plans).set_fusion(on);
     }
 
+    /// Makes every step that has a batch take this rung of the memory ladder whether or not it must (`None`: only if it must): for
+    /// finding out whether a wrong number is splitting's fault. A number of slices that does not divide the batch is lowered to one
+    /// that does.
+    pub fn set_rung(&self, rung: Option<Rung>) {
+        lock(&self.0.plans).set_rung(rung);
+    }
+
     pub(crate) fn executor(&self) -> &dyn Executor {
         &*self.0.executor
     }
@@ -183,23 +195,45 @@ impl Device {
     /// Takes counted, zeroed memory, or refuses.
     pub(crate) fn alloc(&self, bytes: u64) -> Result<Storage> {
         let counts = &self.0.counts;
-        let budget = self.0.budget.load(Ordering::Relaxed);
+        let budget = self.budget();
         let live = counts.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if live > budget {
             counts.live.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(self.out_of_memory(live, Vec::new()));
+            return Err(self.out_of_memory(OutOfMemory { needed: live, ..OutOfMemory::default() }));
         }
-        let buffer = self.0.executor.alloc(bytes).inspect_err(|_| {
+        let buffer = self.0.executor.alloc(bytes).inspect_err(|error| {
             counts.live.fetch_sub(bytes, Ordering::Relaxed);
+            if error.is_out_of_memory() {
+                // The device knows better than the limit; the next plan has to do with less.
+                self.0.learned.fetch_min(live - 1, Ordering::Relaxed);
+            }
         })?;
         counts.peak.fetch_max(live, Ordering::Relaxed);
         counts.allocations.fetch_add(1, Ordering::Relaxed);
         Ok(Storage::new(self.clone(), buffer, bytes))
     }
-    pub(crate) fn out_of_memory(&self, needed: u64, largest: Vec<(String, u64)>) -> Error {
-        let budget = self.0.budget.load(Ordering::Relaxed);
+    /// The error of a plan that does not fit; device and budget are filled in.
+    pub(crate) fn out_of_memory(&self, report: OutOfMemory) -> Error {
+        let budget = self.budget();
         let device = self.0.name.clone();
-        Error::new(ErrorKind::OutOfMemory(OutOfMemory { device, needed, budget, largest, batch_that_fits: None }))
+        Error::new(ErrorKind::OutOfMemory(OutOfMemory { device, budget, ..report }))
+    }
+    /// Bytes that a plan may take beside what others hold now: the shared workspace is its own.
+    pub(crate) fn room(&self) -> u64 {
+        let shared = lock(&self.0.workspace).as_ref().map_or(0, Workspace::bytes);
+        let others = self.0.counts.live.load(Ordering::Relaxed).saturating_sub(shared);
+        self.budget().saturating_sub(others)
+    }
+    /// Whether more is in use than the budget allows: it was lowered meanwhile.
+    pub(crate) fn is_over_budget(&self) -> bool {
+        self.0.counts.live.load(Ordering::Relaxed) > self.budget()
+    }
+    fn budget(&self) -> u64 {
+        self.0.limit.load(Ordering::Relaxed).min(self.0.learned.load(Ordering::Relaxed))
+    }
+    /// Trusts the limit again, because what a refusal taught may have been the trouble of a moment. Whether there was any.
+    pub(crate) fn forget_refusals(&self) -> bool {
+        self.0.learned.swap(u64::MAX, Ordering::Relaxed) != u64::MAX
     }
     pub(crate) fn give_back(&self, bytes: u64) {
         self.0.counts.live.fetch_sub(bytes, Ordering::Relaxed);

@@ -51,6 +51,10 @@ pub struct OutOfMemory {
     pub budget: u64,
     /// Largest values of the plan: label and bytes.
     pub largest: Vec<(String, u64)>,
+    /// Bytes of the smallest plan there is, state included, if smaller ones were looked for.
+    pub floor: Option<u64>,
+    /// Why the batch could not be computed in slices, if it could not.
+    pub obstacle: Option<String>,
     /// Largest batch that would fit, if that is known.
     pub batch_that_fits: Option<usize>,
 }
@@ -67,6 +71,18 @@ impl fmt::Display for OutOfMemory {
         if !self.largest.is_empty() {
             let list: Vec<_> = self.largest.iter().map(|(n, b)| format!("{n} {}", bytes_for_people(*b))).collect();
             write!(f, " Largest: {}.", list.join(", "))?;
+        }
+        if let Some(floor) = self.floor.filter(|floor| *floor < self.needed) {
+            write!(f, " Sample by sample it would still need {}.", bytes_for_people(floor))?;
+        }
+        if let Some(obstacle) = &self.obstacle {
+            write!(f, "\nWhy it was not made smaller: {obstacle}.")?;
+        }
+        if self.floor.is_some_and(|floor| floor > self.budget) {
+            return write!(
+                f,
+                "\nA smaller batch would not help: make the model smaller, or raise the limit with ADDAX_MEMORY_LIMIT."
+            );
         }
         match self.batch_that_fits {
             Some(batch) => write!(f, "\nA batch of {batch} would fit, or raise the limit with ADDAX_MEMORY_LIMIT."),

@@ -9,9 +9,10 @@ use crate::{
     plan::{
         Plan, Source,
         cache::{PlanCache, Prepared},
+        split::Rung,
         trace::trace,
     },
-    run::{execute, explain, on_device},
+    run::{alloc_or_trim, descend, execute, on_device, replacements},
     variable::{Held, Variable},
 };
 use std::{
@@ -36,7 +37,7 @@ use std::{
 /// ```
 pub struct Program {
     device: Device,
-    prepared: Arc<Prepared>,
+    prepared: Mutex<Arc<Prepared>>,
     placeholders: Vec<Meta>,
     /// Variables that are read at every run, then data that was captured.
     reads: Vec<Variable>,
@@ -80,15 +81,13 @@ impl Program {
         let metas = placeholders.iter().map(meta_of).collect::<Result<Vec<_>>>()?;
         let leaves: Vec<Tensor> = placeholders.iter().cloned().chain(read_only.iter().map(Variable::value)).collect();
         let (traced, feeds) = trace(&leaves, outputs, &updates)?;
-        let prepared = PlanCache::prepare(device, traced, &feeds.labels)?;
-        let constants = feeds.inputs[leaves.len()..]
-            .iter()
-            .map(|leaf| on_device(device, leaf))
-            .collect::<Result<Vec<_>>>()
-            .map_err(|e| explain(device, &prepared, e))?;
+        let constants =
+            feeds.inputs[leaves.len()..].iter().map(|leaf| on_device(device, leaf)).collect::<Result<Vec<_>>>()?;
+        let own: u64 = placeholders.iter().filter_map(|p| p.meta().ok()).map(Meta::bytes).sum();
+        let prepared = PlanCache::prepare(device, traced, feeds.labels, device.room().saturating_sub(own))?;
         Ok(Program {
             device: device.clone(),
-            prepared,
+            prepared: Mutex::new(prepared),
             placeholders: metas,
             reads: read_only,
             constants,
@@ -103,7 +102,8 @@ impl Program {
     pub fn run(&self, inputs: &[&Array]) -> Result<Vec<Tensor>> {
         self.check_inputs(inputs)?;
         let mut memory = lock(&self.memory);
-        self.lease(&mut memory).map_err(|e| explain(&self.device, &self.prepared, e))?;
+        let mut prepared = lock(&self.prepared);
+        self.lease(&mut memory).map_err(|e| PlanCache::refused(&self.device, &prepared, e))?;
         for (array, storage) in inputs.iter().zip(&memory.inputs) {
             self.device.executor().write(&storage.bound().buffer, 0, array.bytes())?;
         }
@@ -113,7 +113,14 @@ impl Program {
         }
         bound.extend(self.constants.iter().cloned());
         let mut held: Vec<Held> = self.states.iter().map(Variable::hold).collect();
-        execute(&self.device, &self.prepared, &bound, &memory.outputs, &mut held, &self.scalars)?;
+        let leased: u64 = memory.outputs.iter().map(Storage::bytes).sum();
+        if prepared.plan.rung != Rung::WHOLE {
+            let room = (self.device.room() + leased).saturating_sub(replacements(&self.device, &held));
+            *prepared = PlanCache::larger(&self.device, &prepared, room)?;
+        }
+        descend(&self.device, &mut prepared, leased, &mut held, |prepared, held| {
+            execute(&self.device, prepared, &bound, &memory.outputs, held, &self.scalars)
+        })?;
         drop(held);
         let origin = Location::caller();
         let leaf = |(storage, meta): (&Storage, &Meta)| {
@@ -148,13 +155,13 @@ impl Program {
     fn lease(&self, memory: &mut Buffers) -> Result<()> {
         while memory.inputs.len() < self.placeholders.len() {
             let bytes = self.placeholders[memory.inputs.len()].bytes();
-            memory.inputs.push(self.device.alloc(bytes)?);
+            memory.inputs.push(alloc_or_trim(&self.device, bytes)?);
         }
         for (n, meta) in self.outputs.iter().enumerate() {
             match memory.outputs.get_mut(n) {
                 Some(storage) if storage.is_unique() => {}
-                Some(storage) => *storage = self.device.alloc(meta.bytes())?,
-                None => memory.outputs.push(self.device.alloc(meta.bytes())?),
+                Some(storage) => *storage = alloc_or_trim(&self.device, meta.bytes())?,
+                None => memory.outputs.push(alloc_or_trim(&self.device, meta.bytes())?),
             }
         }
         Ok(())
@@ -173,18 +180,23 @@ impl Program {
         Ok(storage)
     }
 
-    /// The plan, for people and tests.
-    pub fn plan(&self) -> &Plan {
-        &self.prepared.plan
+    /// The plan, for people and tests: the one of the last run, or of the next.
+    pub fn plan(&self) -> Plan {
+        lock(&self.prepared).plan.clone()
+    }
+    /// How far down the memory ladder it stands.
+    pub fn rung(&self) -> Rung {
+        lock(&self.prepared).plan.rung
     }
     /// Planned peak in bytes: inputs, state and captured data, outputs, temporaries and scratch.
     pub fn planned_peak(&self) -> u64 {
-        self.prepared.plan.fixed_bytes() + self.prepared.plan.transient_bytes()
+        let plan = &lock(&self.prepared).plan;
+        plan.fixed_bytes() + plan.transient_bytes()
     }
     /// Bytes of the state that it moves.
     pub fn state_bytes(&self) -> u64 {
         let state = |s: &Source| matches!(s, Source::State(_));
-        self.prepared.plan.buffers.iter().filter(|b| state(&b.source)).map(|b| b.bytes).sum()
+        lock(&self.prepared).plan.buffers.iter().filter(|b| state(&b.source)).map(|b| b.bytes).sum()
     }
     /// The device it runs on.
     pub fn device(&self) -> &Device {

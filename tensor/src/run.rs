@@ -11,7 +11,7 @@ use crate::{
     plan::{
         Source,
         cache::{PlanCache, Prepared},
-        trace::{Feeds, trace},
+        trace::{Feeds, Traced, trace},
     },
     platform,
     variable::{Held, Variable},
@@ -98,8 +98,7 @@ fn evaluate(tensors: &[Tensor]) -> Result<()> {
     }
     let (traced, feeds) = trace(&[], &missing, &[])?;
     let device = device_of(&feeds.inputs)?;
-    let prepared = PlanCache::prepare(&device, traced, &feeds.labels)?;
-    let values = once(&device, &prepared, &feeds, &mut [])?;
+    let values = once(&device, traced, &feeds, &mut [])?;
     for (tensor, value) in missing.iter().zip(values) {
         tensor.node().set_value(tensor.output_index(), Value::Device(value));
     }
@@ -133,9 +132,8 @@ pub fn step(outputs: &[Tensor], updates: Vec<(Variable, Tensor)>) -> Result<Vec<
     let leaves: Vec<Tensor> = feeds.inputs.iter().cloned().chain(states.iter().map(Variable::value)).collect();
     let device = device_of(&leaves)?;
     drop((leaves, updates));
-    let prepared = PlanCache::prepare(&device, traced, &feeds.labels)?;
     let mut held: Vec<Held> = states.iter().map(Variable::hold).collect();
-    let values = once(&device, &prepared, &feeds, &mut held)?;
+    let values = once(&device, traced, &feeds, &mut held)?;
     drop(held);
     Ok(metas
         .into_iter()
@@ -156,17 +154,58 @@ pub(crate) fn device_of(leaves: &[Tensor]) -> Result<Device> {
     }
 }
 
-/// Binds fresh memory, runs a plan, returns its outputs.
-fn once(device: &Device, prepared: &Prepared, feeds: &Feeds, states: &mut [Held]) -> Result<Vec<Storage>> {
+/// Plans a graph, binds fresh memory, runs, returns the outputs.
+fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &mut [Held]) -> Result<Vec<Storage>> {
     let inputs = feeds.inputs.iter().map(|t| on_device(device, t)).collect::<Result<Vec<_>>>()?;
-    let mut outputs = Vec::new();
-    for buffer in &prepared.plan.buffers {
-        if let Source::Output(_) = buffer.source {
-            outputs.push(device.alloc(buffer.bytes).map_err(|e| explain(device, prepared, e))?);
+    let room = device.room().saturating_sub(replacements(device, states));
+    let mut prepared = PlanCache::prepare(device, traced, feeds.labels.clone(), room)?;
+    descend(device, &mut prepared, 0, states, |prepared, states| {
+        let mut outputs = Vec::new();
+        for buffer in &prepared.plan.buffers {
+            if let Source::Output(_) = buffer.source {
+                outputs.push(device.alloc(buffer.bytes)?);
+            }
+        }
+        execute(device, prepared, &inputs, &outputs, states, &feeds.scalars)?;
+        Ok(outputs)
+    })
+}
+
+/// Tries a step, and when memory is refused, again on a lower rung of the ladder, as long as there is one. A refusal comes before
+/// anything ran, so nothing is undone. `prepared` is left at the rung that worked; `leased` bytes of what it needs are held already.
+pub(crate) fn descend<T>(
+    device: &Device,
+    prepared: &mut Arc<Prepared>,
+    leased: u64,
+    states: &mut [Held],
+    mut attempt: impl FnMut(&Prepared, &mut [Held]) -> Result<T>,
+) -> Result<T> {
+    let mut hopeful = true;
+    loop {
+        let error = match attempt(prepared, states) {
+            Err(error) if error.is_out_of_memory() => error,
+            other => return other,
+        };
+        let room = (device.room() + leased).saturating_sub(replacements(device, states));
+        match PlanCache::smaller(device, prepared, room)? {
+            Some(smaller) => *prepared = smaller,
+            // The last try is at what the user allows.
+            None if !hopeful || !device.forget_refusals() => return Err(PlanCache::refused(device, prepared, error)),
+            None => hopeful = false,
         }
     }
-    execute(device, prepared, &inputs, &outputs, states, &feeds.scalars)?;
-    Ok(outputs)
+}
+
+/// Bytes that binding these states takes, because others hold their storage too.
+pub(crate) fn replacements(device: &Device, states: &[Held]) -> u64 {
+    let needs = |state: &&Held| match state.current().value() {
+        Some(Value::Device(storage)) => {
+            storage.device() != device || !state.current().only_handle() || !storage.is_unique()
+        }
+        _ => true,
+    };
+    let bytes = |state: &Held| state.current().meta().map_or(0, Meta::bytes);
+    states.iter().filter(needs).map(bytes).sum()
 }
 
 /// A leaf's storage on this device; host data and data of other devices is copied there.
@@ -183,7 +222,7 @@ pub(crate) fn on_device(device: &Device, leaf: &Tensor) -> Result<Storage> {
 
 /// Host data on a device.
 pub(crate) fn upload(device: &Device, array: &Array) -> Result<Storage> {
-    let storage = device.alloc(array.bytes().len() as u64)?;
+    let storage = alloc_or_trim(device, array.bytes().len() as u64)?;
     device.executor().write(&storage.bound().buffer, 0, array.bytes())?;
     Ok(storage)
 }
@@ -207,7 +246,7 @@ pub(crate) fn execute(
         }
         state_storages.push(storage);
     }
-    let workspace = Workspace::lease(device, plan).map_err(|e| explain(device, prepared, e))?;
+    let workspace = Workspace::lease(device, plan)?;
     let bind = |source: Source| match source {
         Source::Input(n) => inputs.get(n).map(Storage::bound),
         Source::State(n) => state_storages.get(n).map(Storage::bound),
@@ -245,22 +284,22 @@ fn own_storage(device: &Device, current: &Tensor) -> Result<(Storage, bool)> {
 fn copy(device: &Device, storage: &Storage, meta: &Meta) -> Result<Storage> {
     let placeholder = Tensor::placeholder(0, meta.dtype, &meta.shape);
     let (traced, feeds) = trace(std::slice::from_ref(&placeholder), std::slice::from_ref(&placeholder), &[])?;
-    let prepared = PlanCache::prepare(device, traced, &feeds.labels)?;
-    let to = device.alloc(storage.bytes())?;
+    let prepared = PlanCache::prepare(device, traced, feeds.labels, u64::MAX)?;
+    let to = alloc_or_trim(device, storage.bytes())?;
     execute(device, &prepared, std::slice::from_ref(storage), std::slice::from_ref(&to), &mut [], &[])?;
     Ok(to)
 }
 
-/// An out-of-memory error with the plan's whole need and its largest values.
-pub(crate) fn explain(device: &Device, prepared: &Prepared, error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::OutOfMemory(report) => {
-            let in_use = device.memory().live;
-            let needed = report.needed.max(in_use + prepared.plan.transient_bytes());
-            device.out_of_memory(needed, prepared.plan.largest(3))
+/// Memory for something that stays; the shared workspace, which can be had again, gives way to it.
+pub(crate) fn alloc_or_trim(device: &Device, bytes: u64) -> Result<Storage> {
+    device.alloc(bytes).or_else(|error| match error.is_out_of_memory() {
+        true => {
+            device.trim();
+            device.forget_refusals();
+            device.alloc(bytes)
         }
-        _ => error,
-    }
+        false => Err(error),
+    })
 }
 
 /// The error of reading a placeholder.

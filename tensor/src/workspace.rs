@@ -21,6 +21,9 @@ impl Workspace {
     /// Takes the device's workspace, grown to what the plan needs. Another run that holds it meanwhile gets its own.
     pub(crate) fn lease(device: &Device, plan: &Plan) -> Result<Workspace> {
         let mut workspace = lock(device.workspace()).take().unwrap_or_default();
+        if device.is_over_budget() {
+            workspace = Workspace::default();
+        }
         workspace.fit(device, plan)?;
         Ok(workspace)
     }
@@ -54,7 +57,8 @@ impl Workspace {
         grow(&mut self.scratch, device, plan.scratch)
     }
 
-    fn bytes(&self) -> u64 {
+    /// Bytes it holds.
+    pub(crate) fn bytes(&self) -> u64 {
         self.arena.iter().chain(&self.slots).chain(&self.scratch).map(Storage::bytes).sum()
     }
 

@@ -7,7 +7,7 @@
 use addax_tensor::{
     Device, Tensor,
     gpu::{Choice, GpuExecutor},
-    graph::Conv2d,
+    graph::{Conv2d, Cumulate, CumulateOp},
     reference::{self, Ranged},
     testing,
 };
@@ -69,6 +69,28 @@ fn reductions() -> Vec<Tensor> {
     ]
 }
 
+/// Folds of several chunks and sorts of several merges, with ties, along every axis.
+fn lines() -> Vec<Tensor> {
+    let (x, y) = (data(&[3, 700], 40), data(&[300, 5], 41));
+    let how = |op, reverse, exclusive| Cumulate { op, reverse, exclusive };
+    let few = (&x * 4.0).round();
+    vec![
+        x.cumsum(1),
+        y.cumulate(how(CumulateOp::Sum, true, true), 0) * 2.0,
+        y.cumulate(how(CumulateOp::Max, true, false), 0),
+        x.cumulate(how(CumulateOp::Min, false, true), 1).slice(1, 1..),
+        (data(&[2, 100], 42) * 0.25 + 1.0).cumprod(1),
+        few.cast(addax_tensor::DType::I32).cumulate(how(CumulateOp::Prod, false, true), 1),
+        few.argsort(1, false),
+        few.cast(addax_tensor::DType::I32).argsort(1, true),
+        y.cast(addax_tensor::DType::F16).argsort(0, true),
+        y.sort(0, false).cast(addax_tensor::DType::F16),
+        x.greater(0.0).argsort(1, false),
+        x.top_k(7).0,
+        y.add_along_axis(&(Tensor::iota(addax_tensor::DType::I32, [300, 5], 0) % 7i64), 0, 6),
+    ]
+}
+
 /// One test, as the default device is the whole process's.
 #[test]
 fn large_tiles_and_sums_in_parts() {
@@ -82,7 +104,9 @@ fn large_tiles_and_sums_in_parts() {
         let executor = block_on(GpuExecutor::request(choice)).expect("ADDAX_TEST_DEVICES names gpu");
         let device = Device::from_executor(Box::new(executor.with_gpu_shaders(groups)));
         Device::set_default(&device);
-        for (name, tensors) in [("products", products()), ("conv", convolutions()), ("reductions", reductions())] {
+        for (name, tensors) in
+            [("products", products()), ("conv", convolutions()), ("reductions", reductions()), ("lines", lines())]
+        {
             let want = reference::evaluate_with(&HashMap::new(), &tensors).unwrap();
             Tensor::eval(&tensors).unwrap();
             for (n, (tensor, want)) in tensors.iter().zip(&want).enumerate() {

@@ -5,7 +5,7 @@
 
 use addax_tensor::{
     Array, Device, Result, Tensor,
-    testing::{Graph, Options, check, graphs},
+    testing::{self, Graph, Options, check, graphs},
 };
 
 fn run(tensors: &[Tensor]) -> Result<Vec<Array>> {
@@ -13,10 +13,11 @@ fn run(tensors: &[Tensor]) -> Result<Vec<Array>> {
     tensors.iter().map(Tensor::to_array).collect()
 }
 
-/// The tests of this file share the default device, so there is one test only. `ADDAX_TEST_SEED` asks for other graphs.
+/// The tests of this file share the default device, so there is one test only. `ADDAX_TEST_SEED` asks for other graphs,
+/// `ADDAX_TEST_GRAPHS` for more.
 #[test]
 fn the_cpu_agrees_with_the_reference() {
-    let seed = std::env::var("ADDAX_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026);
+    let (seed, count) = (testing::seed(2026), testing::wanted(1000));
     for fuse in [true, false] {
         let device = Device::cpu().unwrap();
         device.set_fusion(fuse);
@@ -28,8 +29,8 @@ fn the_cpu_agrees_with_the_reference() {
             }
         };
         // Together every primitive, on every type it accepts, through every view.
-        all(&mut graphs(seed, 1000, &Options::all()));
+        all(&mut graphs(seed, count, &Options::all()));
         // Tensors of many tiles, on several threads.
-        all(&mut graphs(seed, 50, &Options::large()));
+        all(&mut graphs(seed, count / 20, &Options::large()));
     }
 }

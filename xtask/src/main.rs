@@ -3,6 +3,7 @@
 mod alone;
 mod bench;
 mod ci;
+mod fuzz_graphs;
 mod goldens;
 mod mutate;
 mod shaders;
@@ -19,6 +20,7 @@ tasks:
   alone [CRATE…]                    compile and run each crate's README against that crate only
   bench [--device D] [--work NAME]  the standard workloads; --peers PYTHON times Keras and PyTorch beside them
   mutate [NUMBER…]                  plant one-line faults and demand that the tests notice each
+  fuzz-graphs [COUNT] [SEED]        random graphs by the hundred thousand, against the reference
   wasm [FOLDER]                     type-check addax-tensor for browsers, if their standard library can be found
   ci                                everything that must pass before a change lands";
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         "alone" => alone::run(&rest),
         "bench" => bench::run(&rest),
         "mutate" => mutate::run(&rest),
+        "fuzz-graphs" => fuzz_graphs::run(&rest),
         "wasm" => wasm::run(&rest),
         "ci" => ci::run(&rest),
         "" | "help" | "-h" | "--help" => {

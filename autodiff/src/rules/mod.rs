@@ -5,6 +5,7 @@
 mod binary;
 mod call;
 mod contract;
+mod line;
 mod reduce;
 mod unary;
 mod view;
@@ -101,6 +102,7 @@ pub(crate) fn vjp(site: &Site, bodies: &mut Bodies) -> Result<Vec<Option<Tensor>
             let ([at, _], dy) = (site.operands()?, site.cotangent()?);
             vec![None, Some(dy.gather(at, *axis as isize))]
         }
+        Op::Line(kind, axis) => line::vjp(*kind, *axis as isize, site)?,
 
         Op::Call(body) => call::vjp(body, site, bodies)?,
         Op::Scan(body, spec) => scan::vjp(body, *spec, site, bodies)?,

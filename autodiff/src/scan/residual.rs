@@ -141,6 +141,7 @@ fn is_cheap(op: &Op) -> bool {
         | Op::Pool2d(..)
         | Op::Gather(_)
         | Op::ScatterAdd(_)
+        | Op::Line(..)
         | Op::Call(_)
         | Op::Scan(..)
         | Op::Error(_) => false,

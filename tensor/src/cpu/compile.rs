@@ -1,8 +1,8 @@
 //! Plans made ready: every kernel checked and prepared, every argument resolved as far as loops allow.
 
 use super::{
-    Crew, Env, conv::ConvKernel, gather::GatherKernel, map::MapKernel, matmul::MatMulKernel, memory::Mem,
-    pooling::PoolKernel, program::ArgInfo, reduce::ReduceKernel,
+    Crew, Env, conv::ConvKernel, gather::GatherKernel, line::LineKernel, map::MapKernel, matmul::MatMulKernel,
+    memory::Mem, pooling::PoolKernel, program::ArgInfo, reduce::ReduceKernel,
 };
 use crate::{
     error::{Error, Result},
@@ -49,6 +49,7 @@ enum Ready {
     Conv(Box<ConvKernel>),
     Pool(Box<PoolKernel>),
     Gather(Box<GatherKernel>),
+    Line(Box<LineKernel>),
 }
 
 impl Ready {
@@ -63,6 +64,7 @@ impl Ready {
             Core::Conv2d { .. } => Ready::Conv(Box::new(ConvKernel::new(kernel, args)?)),
             Core::Pool2d { .. } => Ready::Pool(Box::new(PoolKernel::new(kernel, args)?)),
             Core::Gather { .. } | Core::ScatterAdd { .. } => Ready::Gather(Box::new(GatherKernel::new(kernel, args)?)),
+            Core::Line { .. } => Ready::Line(Box::new(LineKernel::new(kernel, args)?)),
         })
     }
     fn run(&self, env: &Env<'_>) {
@@ -74,6 +76,7 @@ impl Ready {
             Ready::Conv(kernel) => kernel.run(env),
             Ready::Pool(kernel) => kernel.run(env),
             Ready::Gather(kernel) => kernel.run(env),
+            Ready::Line(kernel) => kernel.run(env),
         }
     }
 }
@@ -90,6 +93,7 @@ pub(super) fn scratch(kernel: &Kernel, threads: usize) -> u64 {
         Core::Conv2d { .. } => ConvKernel::scratch(kernel, threads),
         Core::Pool2d { .. } => PoolKernel::scratch(kernel, threads),
         Core::Gather { .. } | Core::ScatterAdd { .. } => GatherKernel::scratch(kernel, threads),
+        Core::Line { .. } => LineKernel::scratch(kernel, threads),
     }
 }
 

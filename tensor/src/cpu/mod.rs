@@ -9,7 +9,7 @@
 //! | `compile` | a plan's steps, checked and prepared |
 //! | `program`, `bounds`, `tile` | blocks: coalesced axes, checked accesses, registers; running them over tiles |
 //! | `element`, `storage` | functions of elements; loads and stores of every type |
-//! | `map`, `reduce`, `matmul`, `conv`, `pooling`, `gather` | what comes before a block |
+//! | `map`, `reduce`, `matmul`, `conv`, `pooling`, `gather`, `line` | what comes before a block |
 //! | `gemm`, `micro` | packing and the micro-kernels of products |
 //! | `memory`, `threads`, `simd`, `micro` | the modules with `unsafe`, each with its argument |
 //!
@@ -27,6 +27,7 @@ mod conv;
 mod element;
 mod gather;
 mod gemm;
+mod line;
 mod map;
 mod matmul;
 mod memory;

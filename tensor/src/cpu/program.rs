@@ -77,7 +77,7 @@ pub(super) enum Kind {
     Const(u32),
     Index(Line),
     Within(Vec<Limit>),
-    Random { key: [usize; 3], stream: u32, sample: Line, element: Line },
+    Random { key: [usize; 4], stream: u32, sample: Line, element: Line },
     Unary(Unary, usize),
     Binary(Binary, usize, usize),
     Select(usize, usize, usize),

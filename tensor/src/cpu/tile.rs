@@ -184,11 +184,13 @@ impl Program {
                 self.runs(tile, |done, n, index| {
                     let to = &mut to[done..done + n];
                     let (sample_0, element_0) = (sample.at(index), element.at(index));
-                    if let [Value::One(low), Value::One(high), Value::One(step)] = key.map(|r| values[r])
+                    if let [Value::One(low), Value::One(high), Value::One(step), Value::One(first)] =
+                        key.map(|r| values[r])
                         && sample.strides[last] == 0
                         && element.strides[last] == 1
                     {
-                        return random(to, element_0 as u32, sample_0 as u32, step, *stream, [low, high]);
+                        let sample = first.wrapping_add(sample_0 as u32);
+                        return random(to, element_0 as u32, sample, step, *stream, [low, high]);
                     }
                     for (i, to) in to.iter_mut().enumerate() {
                         let word = |r: usize| match values[r] {
@@ -197,8 +199,9 @@ impl Program {
                         };
                         let sample = sample_0 + sample.strides[last] * i as i64;
                         let element = element_0 + element.strides[last] * i as i64;
-                        let [low, high, step] = key.map(word);
-                        *to = philox::bits(element as u32, sample as u32, step, *stream, [low, high]);
+                        let [low, high, step, first] = key.map(word);
+                        let sample = first.wrapping_add(sample as u32);
+                        *to = philox::bits(element as u32, sample, step, *stream, [low, high]);
                     }
                 });
                 register

@@ -14,7 +14,7 @@ use std::{
     panic::Location,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -59,6 +59,7 @@ pub struct Node {
     inputs: Mutex<Vec<Tensor>>,
     values: Box<[OnceLock<Value>]>,
     tracked: bool,
+    samples: AtomicBool,
     scope: Option<Arc<str>>,
     origin: Origin,
 }
@@ -101,6 +102,10 @@ impl Node {
     /// The line that recorded it.
     pub fn origin(&self) -> Origin {
         self.origin
+    }
+    /// Whether axis 0 counts samples; see [`Tensor::of_samples`].
+    pub fn holds_samples(&self) -> bool {
+        self.samples.load(Ordering::Relaxed)
     }
     /// Its values, if they are all there is: it is a leaf, or has let its inputs go.
     pub fn leaf_values(&self) -> Option<Vec<&Value>> {
@@ -185,6 +190,13 @@ impl Tensor {
         let metas = vec![Meta::new(dtype, shape)];
         let node = Node::new(Op::Param(index), Vec::new(), metas, true, Location::caller());
         Tensor { node, out: 0 }
+    }
+
+    /// Says of data or of a placeholder that its axis 0 counts the samples of a batch: a step that does not fit into memory is
+    /// then computed in slices along it, with the same result.
+    pub fn of_samples(self) -> Tensor {
+        self.node.samples.store(true, Ordering::Relaxed);
+        self
     }
 
     /// The node behind the handle.
@@ -273,6 +285,7 @@ impl Node {
             metas: metas.into_boxed_slice(),
             inputs: Mutex::new(inputs),
             tracked,
+            samples: AtomicBool::new(false),
             scope: SCOPE.with(|scope| scope.borrow().clone()),
             origin: outermost(origin),
         })

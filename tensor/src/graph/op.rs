@@ -316,6 +316,67 @@ pub enum PoolKind {
     AvgGrad(Shape),
 }
 
+/// What a running fold along an axis computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CumulateOp {
+    /// Running sum.
+    Sum,
+    /// Running product.
+    Prod,
+    /// Largest so far; NaN from the first NaN on.
+    Max,
+    /// Smallest so far; NaN from the first NaN on.
+    Min,
+}
+
+impl CumulateOp {
+    /// Every running fold.
+    pub const ALL: [CumulateOp; 4] = [CumulateOp::Sum, CumulateOp::Prod, CumulateOp::Max, CumulateOp::Min];
+    /// What it is before the first element, in a tensor of this type.
+    pub fn identity(self, dtype: DType) -> Scalar {
+        let float = dtype.is_float();
+        match (self, dtype) {
+            (CumulateOp::Sum, _) => Scalar::Int(0),
+            (CumulateOp::Prod, _) => Scalar::Int(1),
+            (CumulateOp::Max, _) if float => Scalar::Float(f64::NEG_INFINITY),
+            (CumulateOp::Min, _) if float => Scalar::Float(f64::INFINITY),
+            (CumulateOp::Max, DType::I32) => Scalar::Int(i32::MIN.into()),
+            (CumulateOp::Min, DType::I32) => Scalar::Int(i32::MAX.into()),
+            (CumulateOp::Max, _) => Scalar::Int(0),
+            (CumulateOp::Min, DType::U8) => Scalar::Int(u8::MAX.into()),
+            (CumulateOp::Min, _) => Scalar::Int(u32::MAX.into()),
+        }
+    }
+}
+
+/// A running fold: element `i` is the fold of the elements up to `i`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cumulate {
+    /// What is computed.
+    pub op: CumulateOp,
+    /// Whether it runs from the last element to the first.
+    pub reverse: bool,
+    /// Whether element `i` itself is left out: the first result is the fold of nothing.
+    pub exclusive: bool,
+}
+
+/// Primitives that treat every line of a tensor along one axis for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LineKind {
+    /// `(x) -> y`: a running fold.
+    Cumulate(Cumulate),
+    /// `(x) -> I32`: where the elements of the sorted line stand in `x`. Stable; NaN comes last, whatever the order.
+    ArgSort {
+        /// Whether the largest comes first.
+        descending: bool,
+    },
+    /// `(data, indices: I32) -> y`: `y[i] = data[indices[i]]` within each line; an index out of range gives 0. Other axes are equal.
+    Take,
+    /// `(indices: I32, updates) -> y`: zeros of the output's shape, with `updates[i]` added at `indices[i]` within each line, in
+    /// order. Other axes are equal.
+    Add,
+}
+
 /// A subgraph with parameters: the meaning of a `Call` and the step of a `Scan`.
 #[derive(Debug)]
 pub struct Body {
@@ -375,6 +436,8 @@ pub enum Op {
     Gather(usize),
     /// `(indices: I32, updates)`: zeros of the output's shape, with `updates` added at `indices` along this axis, in index order.
     ScatterAdd(usize),
+    /// Line by line along this axis.
+    Line(LineKind, usize),
     /// `(key: U32 [3] = seed low, seed high, step)`: Philox 4x32-10 bits of this stream, counted by sample (axis 0) and element.
     RandomBits {
         /// Stream: a hash of who asks.
@@ -417,6 +480,7 @@ impl Op {
             Op::Pool2d(PoolKind::AvgGrad(_), _) => "avg_pool2d_grad",
             Op::Gather(_) => "gather",
             Op::ScatterAdd(_) => "scatter_add",
+            Op::Line(kind, _) => kind.name(),
             Op::RandomBits { .. } => "random_bits",
             Op::Iota(_) => "iota",
             Op::StopGradient => "stop_gradient",
@@ -448,6 +512,20 @@ names!(Unary { Neg => "neg", Abs => "abs", Sign => "sign", Exp => "exp", Log => 
 names!(Binary { Add => "add", Sub => "sub", Mul => "mul", Div => "div", Rem => "rem", Pow => "pow", Max => "maximum", Min => "minimum",
     And => "and", Or => "or", Xor => "xor", Shl => "shl", Shr => "shr", Eq => "eq", Ne => "ne", Lt => "lt", Le => "le" });
 names!(ReduceOp { Sum => "sum", Prod => "prod", Max => "max", Min => "min", ArgMax => "argmax", ArgMin => "argmin", Any => "any", All => "all" });
+
+names!(CumulateOp { Sum => "cumsum", Prod => "cumprod", Max => "cummax", Min => "cummin" });
+
+impl LineKind {
+    /// The primitive's name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            LineKind::Cumulate(how) => how.op.name(),
+            LineKind::ArgSort { .. } => "argsort",
+            LineKind::Take => "take_along_axis",
+            LineKind::Add => "add_along_axis",
+        }
+    }
+}
 
 impl View {
     /// The primitive's name.

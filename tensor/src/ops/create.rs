@@ -4,6 +4,7 @@ use super::{elementwise::scalar_of, record};
 use crate::{
     array::Array,
     dtype::{DType, Element, Scalar},
+    error::Error,
     graph::{Meta, Op, Tensor, Value},
     shape::Shape,
 };
@@ -77,6 +78,40 @@ impl Tensor {
     #[track_caller]
     pub fn arange(n: usize) -> Tensor {
         Tensor::iota(DType::I32, [n], 0)
+    }
+    /// `start, start + step, …` as far as before `stop`: `I32` if all three are whole numbers, else `F32`.
+    ///
+    /// ```
+    /// use addax_tensor::Tensor;
+    /// assert_eq!(Tensor::arange_from(3i64, 9i64, 2i64).to_vec::<i32>()?, vec![3, 5, 7]);
+    /// assert_eq!(Tensor::arange_from(1.0, 0.0, -0.25).to_vec::<f32>()?, vec![1.0, 0.75, 0.5, 0.25]);
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn arange_from(start: impl Into<Scalar>, stop: impl Into<Scalar>, step: impl Into<Scalar>) -> Tensor {
+        let origin = Location::caller();
+        let (start, stop, step) = (start.into(), stop.into(), step.into());
+        record(origin, || {
+            let count = ((stop.as_f64() - start.as_f64()) / step.as_f64()).ceil();
+            if !count.is_finite() || count > f64::from(i32::MAX) {
+                return Err(Error::argument(format!("arange: {start:?} to {stop:?} by {step:?} has no end")));
+            }
+            let whole = [start, stop, step].iter().all(|s| matches!(s, Scalar::Int(_)));
+            let dtype = if whole { DType::I32 } else { DType::F32 };
+            Ok(Tensor::iota(dtype, [count.max(0.0) as usize], 0) * step + start)
+        })
+    }
+    /// `count` numbers from `start` to `stop`, both included, at equal distances, `F32`.
+    ///
+    /// ```
+    /// use addax_tensor::Tensor;
+    /// assert_eq!(Tensor::linspace(0.0, 1.0, 5).to_vec::<f32>()?, vec![0.0, 0.25, 0.5, 0.75, 1.0]);
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn linspace(start: f64, stop: f64, count: usize) -> Tensor {
+        let step = (stop - start) / count.saturating_sub(1).max(1) as f64;
+        Tensor::iota(DType::F32, [count], 0) * step + start
     }
     /// The identity matrix.
     #[track_caller]

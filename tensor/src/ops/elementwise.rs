@@ -97,6 +97,14 @@ impl Tensor {
         }
     }
 
+    /// `log(e^self + e^other)`, without overflow.
+    #[track_caller]
+    pub fn logaddexp(&self, other: &Tensor) -> Tensor {
+        // Equal infinities have no difference.
+        let apart = self.equal(other).select(0.0, (self - other).abs());
+        self.maximum(other) + (-apart).exp().log1p()
+    }
+
     /// `max(min(x, high), low)`.
     #[track_caller]
     pub fn clip(&self, low: impl Into<Operand>, high: impl Into<Operand>) -> Tensor {

@@ -98,7 +98,7 @@ impl Tensor {
     }
 }
 
-fn whole_numbers(indices: &Tensor) -> Result<Tensor> {
+pub(super) fn whole_numbers(indices: &Tensor) -> Result<Tensor> {
     match indices.dtype()? {
         DType::I32 => Ok(indices.clone()),
         DType::U8 | DType::U32 => Ok(indices.cast(DType::I32)),

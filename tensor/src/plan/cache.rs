@@ -1,16 +1,55 @@
 //! Plans that were made before, found by the graph's structure. Bounded.
 
-use super::{Plan, plan, trace::Traced};
-use crate::{device::Device, error::Result, executor::Compiled, graph::lock, platform};
+use super::{Plan, plan, plan_on, plan_within, split::Rung, trace::Traced};
+use crate::{
+    device::Device,
+    error::{Error, ErrorKind, OutOfMemory, Result},
+    executor::Compiled,
+    graph::lock,
+    platform,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
 };
 
-/// A plan and its executable form.
+/// How to plan, whatever the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Options {
+    /// Whether to fuse.
+    pub(crate) fusion: bool,
+    /// A rung to take whether or not it is needed, where the batch can be split.
+    pub(crate) rung: Option<Rung>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { fusion: true, rung: None }
+    }
+}
+
+type Key = (Arc<Traced>, Options);
+
+/// A plan and its executable form, with what is needed to plan again on a lower rung.
 pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) code: Compiled,
+    traced: Arc<Traced>,
+    labels: Arc<[String]>,
+    options: Options,
+    /// Bytes that it was allowed to take beside inputs and state.
+    room: u64,
+    /// Why it could not be made smaller.
+    obstacle: Option<String>,
+}
+
+impl Prepared {
+    /// Whether a plan for this room could be another one.
+    fn suits(&self, room: u64) -> bool {
+        let fits = self.plan.transient_bytes() <= room;
+        let higher = self.plan.rung != Rung::WHOLE && room / 2 >= self.room;
+        fits && !higher
+    }
 }
 
 /// What the plan cache did so far.
@@ -24,6 +63,8 @@ pub struct CacheInfo {
     pub hits: u64,
     /// How often one had to be made.
     pub misses: u64,
+    /// How many of those compute the batch in slices.
+    pub split: u64,
 }
 
 /// Most plans kept.
@@ -32,16 +73,22 @@ const MAX_PLANS: usize = 256;
 const MAX_NODES: usize = 400_000;
 
 pub(crate) struct PlanCache {
-    plans: HashMap<(Arc<Traced>, bool), (Arc<Prepared>, u64)>,
+    plans: HashMap<Key, (Arc<Prepared>, u64)>,
     clock: u64,
     info: CacheInfo,
     enabled: bool,
-    fusion: bool,
+    options: Options,
 }
 
 impl Default for PlanCache {
     fn default() -> Self {
-        PlanCache { plans: HashMap::new(), clock: 0, info: CacheInfo::default(), enabled: true, fusion: true }
+        PlanCache {
+            plans: HashMap::new(),
+            clock: 0,
+            info: CacheInfo::default(),
+            enabled: true,
+            options: Options::default(),
+        }
     }
 }
 
@@ -57,39 +104,96 @@ impl PlanCache {
         }
     }
     pub(crate) fn set_fusion(&mut self, on: bool) {
-        self.fusion = on;
+        self.options.fusion = on;
+    }
+    pub(crate) fn set_rung(&mut self, rung: Option<Rung>) {
+        self.options.rung = rung;
     }
 
-    /// The prepared plan of a graph on a device: found, or made.
-    pub(crate) fn prepare(device: &Device, traced: Traced, labels: &[String]) -> Result<Arc<Prepared>> {
+    /// The prepared plan of a graph on a device, for this many bytes beside inputs and state: found, or made.
+    /// If nothing fits into so few bytes, the smallest plan there is; binding it is refused.
+    pub(crate) fn prepare(device: &Device, traced: Traced, labels: Vec<String>, room: u64) -> Result<Arc<Prepared>> {
         let cache: &Mutex<PlanCache> = device.plans();
-        let (key, enabled) = {
+        let key = {
             let mut cache = lock(cache);
-            let key = (Arc::new(traced), cache.fusion);
+            let key = (Arc::new(traced), cache.options);
             cache.clock += 1;
             let now = cache.clock;
             if let Some((prepared, used)) = cache.plans.get_mut(&key) {
                 *used = now;
-                let prepared = prepared.clone();
-                cache.info.hits += 1;
-                return Ok(prepared);
+                if prepared.suits(room) {
+                    let prepared = prepared.clone();
+                    cache.info.hits += 1;
+                    return Ok(prepared);
+                }
             }
-            cache.info.misses += 1;
-            (key, cache.enabled)
+            key
         };
-        let plan = plan(&key.0, labels, device.executor(), key.1)?;
+        Self::make(device, key, labels.into(), room)
+    }
+
+    /// The same graph, for this many bytes. `None` if there is no smaller plan.
+    pub(crate) fn smaller(device: &Device, than: &Prepared, room: u64) -> Result<Option<Arc<Prepared>>> {
+        let bytes = than.plan.transient_bytes();
+        if than.obstacle.is_some() || bytes == 0 {
+            return Ok(None);
+        }
+        let key = (than.traced.clone(), than.options);
+        let made = Self::make(device, key, than.labels.clone(), room.min(bytes - 1))?;
+        Ok((made.plan.transient_bytes() < bytes).then_some(made))
+    }
+
+    /// A plan for more room than this one was made for, if there is so much more that it is worth a try.
+    pub(crate) fn larger(device: &Device, than: &Arc<Prepared>, room: u64) -> Result<Arc<Prepared>> {
+        match than.suits(room) || than.plan.rung == Rung::WHOLE {
+            true => Ok(than.clone()),
+            false => Self::make(device, (than.traced.clone(), than.options), than.labels.clone(), room),
+        }
+    }
+
+    fn make(device: &Device, key: Key, labels: Arc<[String]>, room: u64) -> Result<Arc<Prepared>> {
+        let found = match key.1.rung {
+            Some(rung) => plan_on(&key.0, &labels, device.executor(), key.1.fusion, rung)?,
+            None => plan_within(&key.0, &labels, device.executor(), key.1.fusion, room)?,
+        };
+        let (plan, obstacle) = (found.plan, found.obstacle);
         if platform::log_plans() {
             eprint!("{plan}");
         }
         let code = platform::block_on(device.executor().compile(&plan))?;
-        let prepared = Arc::new(Prepared { plan, code });
-        if enabled {
-            lock(cache).insert(key, prepared.clone());
+        let (traced, options) = key.clone();
+        let prepared = Arc::new(Prepared { plan, code, traced, labels, options, room, obstacle });
+        let mut cache = lock(device.plans());
+        cache.info.misses += 1;
+        cache.info.split += u64::from(prepared.plan.rung != Rung::WHOLE);
+        if cache.enabled {
+            cache.insert(key, prepared.clone());
         }
         Ok(prepared)
     }
 
-    fn insert(&mut self, key: (Arc<Traced>, bool), prepared: Arc<Prepared>) {
+    /// The error of a plan that is refused: its whole need, its largest values, and why there is no smaller one.
+    pub(crate) fn refused(device: &Device, prepared: &Prepared, error: Error) -> Error {
+        let ErrorKind::OutOfMemory(report) = error.kind() else { return error };
+        // Not everything the plan works on needs to be there yet.
+        let base = device.memory().live.max(prepared.plan.fixed_bytes());
+        let transient = prepared.plan.transient_bytes();
+        // What the step needs all at once, by the plan that nobody wanted.
+        let whole = match plan(&prepared.traced, &prepared.labels, device.executor(), prepared.options.fusion) {
+            Ok(plan) => plan.transient_bytes(),
+            Err(_) => transient,
+        };
+        let floor = (prepared.plan.rung != Rung::WHOLE).then_some(base + transient);
+        device.out_of_memory(OutOfMemory {
+            needed: report.needed.max(base + whole),
+            largest: prepared.plan.largest(3),
+            floor,
+            obstacle: prepared.obstacle.clone(),
+            ..OutOfMemory::default()
+        })
+    }
+
+    fn insert(&mut self, key: Key, prepared: Arc<Prepared>) {
         let nodes = key.0.nodes.len();
         while !self.plans.is_empty() && (self.plans.len() >= MAX_PLANS || self.info.nodes + nodes > MAX_NODES) {
             let Some(oldest) = self.plans.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone()) else {

@@ -44,6 +44,8 @@ pub enum Role {
     Copy(usize),
     /// It is the first value of carry `n` of a loop.
     Carry(Id, usize),
+    /// It is folded into result `n` of a loop's body.
+    Fold(usize),
     /// It is the new value of state `n`.
     State(usize),
 }
@@ -91,11 +93,11 @@ struct Builder<'a> {
     recent: HashMap<(Vec<usize>, bool), Vec<ClusterId>>,
 }
 
-/// Groups values into clusters. `copies` are results whose value lies elsewhere: `(result, value)`.
+/// Groups values into clusters. `extra` are results that do not lie where their value is computed: copies and folds.
 pub fn cluster(
     nodes: &[TracedNode],
     values: &Values,
-    copies: &[(usize, Id)],
+    extra: &[Item],
     updates: &[(usize, Id)],
     caps: &Caps,
     fuse: bool,
@@ -105,8 +107,8 @@ pub fn cluster(
     for id in (0..nodes.len()).filter(|&id| values.needed[id] && values.memory[id]) {
         b.value(id);
     }
-    for &(result, value) in copies {
-        b.add(Item { value, role: Role::Copy(result) }, false);
+    for item in extra {
+        b.add(item.clone(), false);
     }
     let mut updates = updates.to_vec();
     updates.sort_by_key(|&(_, value)| value);
@@ -255,7 +257,7 @@ impl Builder<'_> {
         let alone = match cluster.seed {
             Seed::Map => false,
             Seed::Loop(_) => true,
-            Seed::Core(id) => matches!(self.nodes[id].prim, Prim::Gather(_) | Prim::ScatterAdd(_)),
+            Seed::Core(id) => matches!(self.nodes[id].prim, Prim::Gather(_) | Prim::ScatterAdd(_) | Prim::Line(..)),
         };
         if alone || cluster.shape != shape || cluster.commit != commit {
             return false;

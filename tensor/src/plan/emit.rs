@@ -11,7 +11,7 @@ use super::{
 use crate::{
     dtype::{DType, Scalar},
     error::{Error, Result},
-    graph::{MatMul, ReduceOp, View},
+    graph::{Binary, MatMul, ReduceOp, View},
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -44,9 +44,20 @@ pub struct Emitted {
     pub args: Vec<Location>,
 }
 
-/// Builds the kernel of a cluster. `stores` lists what leaves it: the value, why, and where to.
-/// `None` if there is nothing to do.
-pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[(Id, Role, Location)]) -> Result<Option<Emitted>> {
+/// A value that leaves its kernel.
+pub struct Leaving {
+    /// What.
+    pub value: Id,
+    /// Why.
+    pub role: Role,
+    /// Where to.
+    pub to: Location,
+    /// How it is folded into what lies there, instead of replacing it.
+    pub fold: Option<ReduceOp>,
+}
+
+/// Builds the kernel of a cluster. `stores` lists what leaves it. `None` if there is nothing to do.
+pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[Leaving]) -> Result<Option<Emitted>> {
     if stores.is_empty() || cluster.shape.iter().product::<usize>() == 0 {
         return Ok(None);
     }
@@ -77,7 +88,7 @@ pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[(Id, Role, Location)]) -
         names: &mut names,
     };
     let here = identity(shape.len());
-    for (value, role, to) in stores {
+    for Leaving { value, role, to, fold } in stores {
         let own = *role == Role::Value;
         let reg = match own && !flattened {
             true => e.expand(*value, &here, &[])?,
@@ -89,8 +100,13 @@ pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[(Id, Role, Location)]) -
             _ => flat(&here, &shape, shape.len()),
         };
         let dtype = scope.nodes[*value].meta.dtype;
-        let arg = e.args.of(to.clone(), dtype, Use::Write)?;
-        e.block.stores.push(Store { reg, access: Access { arg, index, guards: Vec::new() } });
+        let arg = e.args.of(to.clone(), dtype, if fold.is_some() { Use::ReadWrite } else { Use::Write })?;
+        let access = Access { arg, index, guards: Vec::new() };
+        let reg = match fold {
+            Some(op) => e.fold(*op, reg, dtype, access.clone())?,
+            None => reg,
+        };
+        e.block.stores.push(Store { reg, access });
     }
     let block = e.block;
     let core = if empty.is_some() { Core::Map } else { core };
@@ -103,6 +119,42 @@ pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[(Id, Role, Location)]) -
         label.push_str("+…");
     }
     Ok(Some(Emitted { kernel: Kernel { label, shape, core, block, args: args.specs }, args: args.locations }))
+}
+
+impl ReduceOp {
+    /// What reducing nothing gives, as a word of the type's compute type.
+    pub(crate) fn identity(self, dtype: DType) -> Result<u32> {
+        let (low, high) = match dtype.compute() {
+            DType::F32 => (f32::NEG_INFINITY.to_bits(), f32::INFINITY.to_bits()),
+            DType::I32 => (i32::MIN as u32, i32::MAX as u32),
+            _ => (0, u32::MAX),
+        };
+        Ok(match self {
+            ReduceOp::Sum | ReduceOp::Any => 0,
+            ReduceOp::Prod => Scalar::Int(1).word(dtype.compute()),
+            ReduceOp::All => 1,
+            ReduceOp::Max => low,
+            ReduceOp::Min if dtype == DType::U8 => u32::from(u8::MAX),
+            ReduceOp::Min => high,
+            ReduceOp::ArgMax | ReduceOp::ArgMin => return Err(no_fold(self)),
+        })
+    }
+    /// The operation that joins two partial results.
+    pub(crate) fn joining(self) -> Result<Binary> {
+        Ok(match self {
+            ReduceOp::Sum => Binary::Add,
+            ReduceOp::Prod => Binary::Mul,
+            ReduceOp::Max => Binary::Max,
+            ReduceOp::Min => Binary::Min,
+            ReduceOp::Any => Binary::Or,
+            ReduceOp::All => Binary::And,
+            ReduceOp::ArgMax | ReduceOp::ArgMin => return Err(no_fold(self)),
+        })
+    }
+}
+
+fn no_fold(op: ReduceOp) -> Error {
+    Error::argument(format!("partial results of `{}` cannot be joined", op.name()))
 }
 
 /// The result of reducing nothing, as a word, if this core reduces nothing.
@@ -231,6 +283,14 @@ fn core<'a>(
             let count = scope.nodes[node.inputs[0]].meta.shape.numel();
             (Core::ScatterAdd { indices, updates, count }, around(&shape, *axis))
         }
+        Prim::Line(kind, axis) => {
+            let operands = node
+                .inputs
+                .iter()
+                .map(|&i| Ok((dense(scope, i, args)?, scope.nodes[i].meta.shape[*axis])))
+                .collect::<Result<Vec<_>>>()?;
+            (Core::Line { kind: *kind, operands }, around(&shape, *axis))
+        }
         other => return Err(Error::argument(format!("`{}` has no kernel", other.name()))),
     })
 }
@@ -327,6 +387,14 @@ impl Expression<'_, '_> {
         Ok(self.wrapped(reg, dtype))
     }
 
+    /// What lies there, joined with a register.
+    fn fold(&mut self, op: ReduceOp, reg: Reg, dtype: DType, access: Access) -> Result<Reg> {
+        let compute = dtype.compute();
+        let old = self.block.push(Inst::Load(access), compute);
+        let joined = self.block.push(Inst::Binary(op.joining()?, old, reg), compute);
+        Ok(self.wrapped(joined, dtype))
+    }
+
     /// Bytes wrap after every operation, as if stored.
     fn wrapped(&mut self, reg: Reg, dtype: DType) -> Reg {
         match dtype {
@@ -374,11 +442,15 @@ impl Expression<'_, '_> {
                 }
             }
             Prim::RandomBits(stream) => {
-                let mut key = [0; 3];
-                for (i, word) in key.iter_mut().enumerate() {
+                let mut key = [0; 4];
+                for (i, word) in key.iter_mut().enumerate().take(3) {
                     *word = self.value(node.inputs[0], &[Affine::constant(i as i64, self.rank)], &[])?;
                 }
                 let zero = Affine::constant(0, self.rank);
+                key[3] = match node.inputs.get(1) {
+                    Some(&first) => self.value(first, std::slice::from_ref(&zero), &[])?,
+                    None => self.block.push(Inst::Const { word: 0 }, DType::U32),
+                };
                 let sample = coords.first().cloned().unwrap_or(zero);
                 let inner = node.meta.shape.get(1..).unwrap_or_default();
                 let element = flat(coords.get(1..).unwrap_or_default(), inner, self.rank);
@@ -441,6 +513,7 @@ impl Prim {
             Prim::Pool2d(kind, pool) => crate::graph::Op::Pool2d(kind.clone(), *pool).name(),
             Prim::Gather(_) => "gather",
             Prim::ScatterAdd(_) => "scatter_add",
+            Prim::Line(kind, _) => kind.name(),
             Prim::RandomBits(_) => "random_bits",
             Prim::Iota(_) => "iota",
             Prim::Scan(_) => "scan",

@@ -58,10 +58,10 @@ pub enum Inst {
     Index(Affine),
     /// Whether all guards hold.
     Within(Vec<Guard>),
-    /// Philox 4x32-10 word: counter `(element / 4, sample, step, stream)`, key `(low, high)`, word `element % 4`.
+    /// Philox 4x32-10 word: counter `(element / 4, first + sample, step, stream)`, key `(low, high)`, word `element % 4`.
     Random {
-        /// Registers of seed low, seed high and step.
-        key: [Reg; 3],
+        /// Registers of seed low, seed high, step, and of the number of the first sample.
+        key: [Reg; 4],
         /// The stream.
         stream: u32,
         /// Sample index.

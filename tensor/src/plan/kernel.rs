@@ -3,7 +3,7 @@
 use super::expr::Block;
 use crate::{
     dtype::DType,
-    graph::{Conv2d, ConvKind, Pool2d, PoolKind, ReduceOp},
+    graph::{Conv2d, ConvKind, LineKind, Pool2d, PoolKind, ReduceOp},
 };
 
 /// How a kernel uses an argument. One argument may be read and written in place, at the same index by the same invocation.
@@ -104,6 +104,13 @@ pub enum Core {
         /// Number of indices.
         count: usize,
     },
+    /// Every line of the middle axis for itself. The kernel's shape is `[outer, length of the result's lines, inner]`.
+    Line {
+        /// Which member of the family.
+        kind: LineKind,
+        /// The operands in the order of [`LineKind`]: dense argument and the length of its lines.
+        operands: Vec<(u16, usize)>,
+    },
 }
 
 /// One kernel: for every index of `shape`, `block` with the core's result as `Acc`.
@@ -146,6 +153,16 @@ impl Kernel {
             }
             Core::Pool2d { pool, .. } => numel * (pool.window[0] * pool.window[1]) as u64,
             Core::ScatterAdd { count, .. } => numel.max(*count as u64),
+            Core::Line { kind: LineKind::Cumulate(_), .. } => numel,
+            Core::Line { kind: LineKind::ArgSort { .. }, operands } => {
+                let len = operands.first().map_or(1, |(_, len)| *len);
+                numel * u64::from(len.max(2).ilog2())
+            }
+            Core::Line { kind: LineKind::Take, .. } => 0,
+            Core::Line { kind: LineKind::Add, operands } => {
+                let count: usize = operands.iter().map(|(_, len)| *len).max().unwrap_or(0);
+                numel.max((self.shape[0] * count * self.shape[2]) as u64)
+            }
         };
         core + numel * self.block.insts.len() as u64 / 2
     }

@@ -1,15 +1,17 @@
 //! From a traced graph to scheduled kernels on buffers that are not placed yet.
 
 use super::{
-    Arg, Row, Source, Step,
-    cluster::{Cluster, Clusters, Role, Seed, cluster},
-    emit::{Emitted, Location, Scope, emit},
+    Arg, ArgSpec, Core, Kernel, Row, Source, Step, Use,
+    cluster::{Cluster, Clusters, Item, Role, Seed, cluster},
+    emit::{Emitted, Leaving, Location, Scope, emit},
+    expr::{Access, Affine, Block, Inst, Store},
     materialize::{Limits, Values, dense_base, materialize},
     trace::{Id, Loop, Prim, Traced, TracedNode},
 };
 use crate::{
     error::{Error, Result},
     executor::Caps,
+    graph::ReduceOp,
 };
 use std::{
     cmp::Reverse,
@@ -52,6 +54,8 @@ pub struct Lowered {
 struct Targets {
     /// `(value, where)`.
     results: Vec<(Id, Location)>,
+    /// How the last results are folded into what lies there.
+    folds: Vec<ReduceOp>,
     /// `(state, value)`.
     updates: Vec<(usize, Id)>,
 }
@@ -127,7 +131,7 @@ impl Lowering<'_> {
             .zip(&results[traced.outputs.len()..])
             .map(|((state, _), (_, location))| (*state, location.clone()))
             .collect();
-        let targets = Targets { results, updates };
+        let targets = Targets { results, folds: Vec::new(), updates };
         let conflict = self.graph(&traced.nodes, labels, sources, &targets, 0)?;
         if conflict.is_some() {
             return Ok(conflict);
@@ -149,27 +153,32 @@ impl Lowering<'_> {
         targets: &Targets,
         depth: u8,
     ) -> Result<Option<usize>> {
-        let result_ids: Vec<Id> = targets.results.iter().map(|(id, _)| *id).collect();
+        let (results, folds) = targets.results.split_at(targets.results.len() - targets.folds.len());
+        let result_ids: Vec<Id> = results.iter().map(|(id, _)| *id).collect();
+        let fold_ids: Vec<Id> = folds.iter().map(|(id, _)| *id).collect();
         let update_ids: Vec<Id> = targets.updates.iter().map(|(_, id)| *id).collect();
         let limits = Limits {
             insts: (self.caps.max_insts / 2).max(4),
             leaves: self.caps.max_args.saturating_sub(3).max(2),
             fuse: self.fuse,
         };
-        let values = materialize(nodes, &result_ids, &update_ids, limits);
+        let values = materialize(nodes, &result_ids, &update_ids, &fold_ids, limits);
         // The first result of a value that this graph computes is where it lies; further ones are copies.
         let mut home: HashMap<Id, Location> = HashMap::new();
-        let mut copies = Vec::new();
-        for (n, (id, location)) in targets.results.iter().enumerate() {
+        let mut extra = Vec::new();
+        for (n, (id, location)) in results.iter().enumerate() {
             let lies_elsewhere = sources.contains_key(id) || home.contains_key(id) || is_final_carry(nodes, *id);
             match lies_elsewhere {
-                true => copies.push((n, *id)),
+                true => extra.push(Item { value: *id, role: Role::Copy(n) }),
                 false => {
                     home.insert(*id, location.clone());
                 }
             }
         }
-        let clusters = cluster(nodes, &values, &copies, &targets.updates, self.caps, self.fuse);
+        for (n, &value) in fold_ids.iter().enumerate() {
+            extra.push(Item { value, role: Role::Fold(results.len() + n) });
+        }
+        let clusters = cluster(nodes, &values, &extra, &targets.updates, self.caps, self.fuse);
         if let Some(state) = conflict(nodes, &clusters) {
             return Ok(Some(state));
         }
@@ -206,7 +215,11 @@ impl Lowering<'_> {
         let mut stores = Vec::new();
         for item in &cluster.items {
             if let Some(to) = self.destination(g, cluster, item.value, item.role)? {
-                stores.push((item.value, item.role, to));
+                let fold = match item.role {
+                    Role::Fold(result) => g.targets.fold(result),
+                    _ => None,
+                };
+                stores.push(Leaving { value: item.value, role: item.role, to, fold });
             }
         }
         let scope = Scope { nodes: g.nodes, memory: &g.values.memory, locations: &g.locations };
@@ -223,7 +236,7 @@ impl Lowering<'_> {
     fn destination(&mut self, g: &mut Graph, cluster: &Cluster, value: Id, role: Role) -> Result<Option<Location>> {
         Ok(Some(match role {
             Role::State(state) => whole(self.states[state]),
-            Role::Copy(result) => g.targets.results[result].1.clone(),
+            Role::Copy(result) | Role::Fold(result) => g.targets.results[result].1.clone(),
             Role::Carry(id, n) => {
                 let Prim::Scan(looped) = &g.nodes[id].prim else {
                     return Err(Error::argument("a carry without a loop"));
@@ -294,7 +307,7 @@ impl Lowering<'_> {
 
     fn looped(&mut self, g: &mut Graph, id: Id) -> Result<()> {
         let Prim::Scan(looped) = &g.nodes[id].prim else { return Err(Error::argument("a loop without a body")) };
-        let Loop { spec, nodes, outputs, params } = &**looped;
+        let Loop { spec, nodes, outputs, folds, params, labels } = &**looped;
         let carries = g.loops.get(&id).cloned().unwrap_or_default();
         let depth = g.depth;
         let row = |stride: usize, start: usize, down: bool, modulo: usize| Row {
@@ -326,23 +339,33 @@ impl Lowering<'_> {
             sources.insert(node_id, location);
         }
         let mut results = Vec::new();
+        let mut folded = Vec::new();
         for (part, &value) in outputs.iter().enumerate() {
             let numel = nodes[value].meta.shape.numel();
             let location = if part < spec.carries {
                 Location { buffer: carries[part], offset: 0, rows: vec![row(numel, 1, false, 2)] }
             } else {
-                let Some(stacked) = part_id(g.nodes, id, part) else {
-                    return Err(Error::argument("a loop computes a result that nobody reads"));
-                };
+                // What nobody reads is not computed.
+                let Some(stacked) = part_id(g.nodes, id, part) else { continue };
                 let mut location = self.place(g, None, stacked);
-                location.rows.push(row(numel, first, spec.reverse, steps));
+                match part < outputs.len() - folds.len() {
+                    true => location.rows.push(row(numel, first, spec.reverse, steps)),
+                    false => {
+                        let op = folds[part + folds.len() - outputs.len()];
+                        folded.push(op);
+                        self.out.compute.extend(fill(op, &nodes[value], &location)?);
+                    }
+                }
                 location
             };
             results.push((value, location));
         }
         let before = std::mem::take(&mut self.out.compute);
-        let labels = vec![g.labels[id].clone(); nodes.len()];
-        let targets = Targets { results, updates: Vec::new() };
+        let labels = match labels.is_empty() {
+            true => vec![g.labels[id].clone(); nodes.len()],
+            false => labels.clone(),
+        };
+        let targets = Targets { results, folds: folded, updates: Vec::new() };
         self.graph(nodes, &labels, sources, &targets, g.depth + 1)?;
         let body = std::mem::replace(&mut self.out.compute, before);
         self.out.compute.push(Step::Loop { trips: steps, body });
@@ -461,11 +484,35 @@ fn copy(from: &Location, to: &Location, shape: &[usize], dtype: crate::dtype::DT
         insts: 0,
         commit: true,
     };
-    let emitted = emit(&scope, &cluster, &[(0, Role::State(0), to.clone())])?;
+    let leaving = Leaving { value: 0, role: Role::State(0), to: to.clone(), fold: None };
+    let emitted = emit(&scope, &cluster, &[leaving])?;
     Ok(emitted.map(|Emitted { kernel, args }| Step::Run {
         kernel: Arc::new(kernel),
         args: args.into_iter().map(Arg::from).collect(),
     }))
+}
+
+/// A kernel that writes what folding nothing gives; none for values without elements.
+fn fill(op: ReduceOp, node: &TracedNode, to: &Location) -> Result<Option<Step>> {
+    let (shape, dtype) = (node.meta.shape.to_vec(), node.meta.dtype);
+    if node.meta.shape.numel() == 0 {
+        return Ok(None);
+    }
+    let mut block = Block::default();
+    let reg = block.push(Inst::Const { word: op.identity(dtype)? }, dtype.compute());
+    let access = Access { arg: 0, index: Affine::row_major(&shape), guards: Vec::new() };
+    block.stores.push(Store { reg, access });
+    let args = vec![ArgSpec { dtype, usage: Use::Write }];
+    let kernel = Kernel { label: "fill".into(), shape, core: Core::Map, block, args };
+    Ok(Some(Step::Run { kernel: Arc::new(kernel), args: vec![to.clone().into()] }))
+}
+
+impl Targets {
+    /// How a result is folded into what lies at its place.
+    fn fold(&self, result: usize) -> Option<ReduceOp> {
+        let first = self.results.len() - self.folds.len();
+        result.checked_sub(first).and_then(|n| self.folds.get(n)).copied()
+    }
 }
 
 impl From<Location> for Arg {

@@ -43,10 +43,10 @@ pub fn is_virtual(prim: &Prim) -> bool {
     )
 }
 
-/// Decides what lies in memory. `results` are needed as such; `updates` are new states.
-pub fn materialize(nodes: &[TracedNode], results: &[Id], updates: &[Id], limits: Limits) -> Values {
-    let needed = reachable(nodes, results.iter().chain(updates));
-    let for_results = reachable(nodes, results.iter());
+/// Decides what lies in memory. `results` are needed as such; `updates` are new states; `folds` are only added to something.
+pub fn materialize(nodes: &[TracedNode], results: &[Id], updates: &[Id], folds: &[Id], limits: Limits) -> Values {
+    let needed = reachable(nodes, results.iter().chain(updates).chain(folds));
+    let for_results = reachable(nodes, results.iter().chain(folds));
     let commit_only = commit_only(nodes, &needed, &for_results, results);
     let mut memory: Vec<bool> = (0..nodes.len()).map(|id| needed[id] && !is_virtual(&nodes[id].prim)).collect();
     for &id in results {
@@ -63,6 +63,9 @@ pub fn materialize(nodes: &[TracedNode], results: &[Id], updates: &[Id], limits:
             users[input] += 1;
         }
         require_operands(nodes, id, &mut memory);
+    }
+    for &id in folds {
+        users[id] += 1;
     }
     let mut state = Growth {
         nodes,
@@ -122,7 +125,7 @@ fn require_operands(nodes: &[TracedNode], id: Id, memory: &mut [bool]) {
                 memory[base] = true;
             }
         }
-        Prim::Conv2d(..) | Prim::Pool2d(..) | Prim::Gather(_) | Prim::ScatterAdd(_) => {
+        Prim::Conv2d(..) | Prim::Pool2d(..) | Prim::Gather(_) | Prim::ScatterAdd(_) | Prim::Line(..) => {
             for &operand in &node.inputs {
                 memory[dense_base(nodes, operand)] = true;
             }

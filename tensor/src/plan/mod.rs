@@ -7,13 +7,16 @@ mod coords;
 mod emit;
 pub mod expr;
 mod kernel;
+mod ladder;
 mod lower;
 mod materialize;
 mod place;
 mod show;
+pub mod split;
 pub mod trace;
 
 pub use kernel::{ArgSpec, Core, Kernel, MatrixView, Use};
+pub use ladder::{Found, plan_on, plan_within, smallest};
 
 use crate::{dtype::DType, error::Result, executor::Executor};
 use std::sync::Arc;
@@ -108,6 +111,8 @@ pub struct Plan {
     pub scratch: u64,
     /// For people: what the temporaries and outputs hold, and their bytes.
     pub labels: Vec<(String, u64)>,
+    /// How far down the ladder it stands.
+    pub rung: split::Rung,
 }
 
 /// Plans a traced graph for an executor. Pure: nothing is allocated, nothing runs.

@@ -89,23 +89,76 @@ pub fn each_kernel(step: &Step, f: &mut impl FnMut(&super::Kernel)) {
     }
 }
 
+/// When each buffer is in use. A buffer that only one loop touches holds nothing from trip to trip, so inside the loop it lives
+/// as long as its touches last; a buffer that is touched outside as well lives as long as the loop.
 fn lives(memory: &[Memory], compute: &[Step], commit: &[Step]) -> Vec<Option<Life>> {
-    fn touch(step: &Step, at: usize, lives: &mut [Option<Life>]) {
+    let mut clock = Clock { now: 0, inside: Vec::new(), loops: Vec::new(), touches: vec![None; memory.len()] };
+    compute.iter().chain(commit).for_each(|step| clock.walk(step));
+    let Clock { loops, touches, .. } = clock;
+    touches.into_iter().map(|touched| touched.map(|t| t.life(&loops))).collect()
+}
+
+/// Walks steps in order, one tick for each kernel.
+struct Clock {
+    now: usize,
+    /// The enclosing loops, outermost first.
+    inside: Vec<usize>,
+    /// First and last tick of each loop.
+    loops: Vec<Life>,
+    touches: Vec<Option<Touched>>,
+}
+
+/// Where a buffer was touched so far.
+#[derive(Clone)]
+struct Touched {
+    first: usize,
+    last: usize,
+    /// Loops around every touch.
+    common: Vec<usize>,
+    /// Outermost loops around some touches and not around others.
+    partial: Vec<usize>,
+}
+
+impl Clock {
+    fn walk(&mut self, step: &Step) {
         match step {
             Step::Run { args, .. } => {
                 for arg in args {
-                    let life = lives[arg.buffer].get_or_insert(Life { first: at, last: at });
-                    life.last = at;
+                    self.touch(arg.buffer);
                 }
+                self.now += 1;
             }
-            Step::Loop { body, .. } => body.iter().for_each(|step| touch(step, at, lives)),
+            Step::Loop { body, .. } => {
+                self.loops.push(Life { first: self.now, last: self.now });
+                let this = self.loops.len() - 1;
+                self.inside.push(this);
+                body.iter().for_each(|step| self.walk(step));
+                self.inside.pop();
+                self.loops[this].last = self.now.saturating_sub(1).max(self.loops[this].first);
+            }
         }
     }
-    let mut lives = vec![None; memory.len()];
-    for (at, step) in compute.iter().chain(commit).enumerate() {
-        touch(step, at, &mut lives);
+
+    fn touch(&mut self, buffer: usize) {
+        let (now, inside) = (self.now, &self.inside);
+        let Some(touched) = &mut self.touches[buffer] else {
+            self.touches[buffer] = Some(Touched { first: now, last: now, common: inside.clone(), partial: Vec::new() });
+            return;
+        };
+        touched.last = now;
+        let shared = touched.common.iter().zip(inside).take_while(|(a, b)| a == b).count();
+        touched.partial.extend(touched.common.get(shared));
+        touched.partial.extend(inside.get(shared));
+        touched.common.truncate(shared);
     }
-    lives
+}
+
+impl Touched {
+    fn life(&self, loops: &[Life]) -> Life {
+        let whole =
+            |life: Life, &l: &usize| Life { first: life.first.min(loops[l].first), last: life.last.max(loops[l].last) };
+        self.partial.iter().fold(Life { first: self.first, last: self.last }, whole)
+    }
 }
 
 /// Offsets in one arena: the largest first, each at the lowest place that is free during its life.

@@ -8,7 +8,8 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "plan: {} dispatches, workspace {}, scratch {}, inputs and state {}",
+            "plan: {}, {} dispatches, workspace {}, scratch {}, inputs and state {}",
+            self.rung,
             self.dispatches(),
             bytes_for_people(self.workspace),
             bytes_for_people(self.scratch),

@@ -5,8 +5,8 @@ use crate::{
     dtype::DType,
     error::{Error, Result},
     graph::{
-        Binary, Body, Conv2d, ConvKind, MatMul, Meta, Node, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, Tensor, Unary,
-        View, topological,
+        Binary, Body, Conv2d, ConvKind, LineKind, MatMul, Meta, Node, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, Tensor,
+        Unary, View, topological,
     },
     run::unreadable,
     shape::Shape,
@@ -55,6 +55,8 @@ pub enum Prim {
     Gather(usize),
     /// Along an axis.
     ScatterAdd(usize),
+    /// Line by line along an axis.
+    Line(LineKind, usize),
     /// Philox.
     RandomBits(u32),
     /// Position along an axis.
@@ -72,10 +74,14 @@ pub struct Loop {
     pub spec: ScanSpec,
     /// Its nodes; parameters are [`Prim::Param`].
     pub nodes: Vec<TracedNode>,
-    /// Carries, then per-step outputs.
+    /// Carries, then per-step outputs, then values that are folded over the steps.
     pub outputs: Vec<Id>,
+    /// How the last outputs are folded, one operation each: `Sum`, `Prod`, `Max`, `Min`, `Any` or `All`.
+    pub folds: Vec<ReduceOp>,
     /// Shapes and types of the parameters.
     pub params: Vec<Meta>,
+    /// For people: the layer or primitive of each node; empty where the loop's own label serves.
+    pub labels: Vec<String>,
 }
 
 /// A primitive with its operands and its result.
@@ -96,6 +102,8 @@ pub struct Traced {
     pub nodes: Vec<TracedNode>,
     /// Inputs.
     pub inputs: Vec<Meta>,
+    /// Which inputs hold the samples of a batch along axis 0; missing ones do not.
+    pub batch: Vec<bool>,
     /// States.
     pub states: Vec<Meta>,
     /// Types of the scalar words.
@@ -104,6 +112,20 @@ pub struct Traced {
     pub outputs: Vec<Id>,
     /// New values of states: `(state, value)`.
     pub updates: Vec<(usize, Id)>,
+}
+
+impl Traced {
+    /// Number of samples, if the inputs that hold samples agree on it.
+    pub fn rows(&self) -> Option<usize> {
+        let mut rows = None;
+        for (meta, _) in self.inputs.iter().zip(&self.batch).filter(|(_, batch)| **batch) {
+            let n = *meta.shape.first()?;
+            if *rows.get_or_insert(n) != n {
+                return None;
+            }
+        }
+        rows
+    }
 }
 
 /// What a trace takes out of the graph: the data of one run.
@@ -147,8 +169,15 @@ pub fn trace(placeholders: &[Tensor], outputs: &[Tensor], updates: &[(Variable, 
     let updates = updates.iter().enumerate().map(|(n, (_, v))| Ok((n, id_of(v)?))).collect::<Result<Vec<_>>>()?;
     let Tracer { nodes, labels, outside, .. } = tracer;
     let outside = outside.unwrap_or_default();
-    let traced =
-        Traced { nodes, inputs: outside.metas, states: outside.states, scalars: scalars.dtypes, outputs: ids, updates };
+    let traced = Traced {
+        nodes,
+        inputs: outside.metas,
+        batch: outside.batch,
+        states: outside.states,
+        scalars: scalars.dtypes,
+        outputs: ids,
+        updates,
+    };
     Ok((traced, Feeds { inputs: outside.tensors, scalars: scalars.words, labels }))
 }
 
@@ -167,6 +196,7 @@ struct Scalars {
 struct Outside {
     tensors: Vec<Tensor>,
     metas: Vec<Meta>,
+    batch: Vec<bool>,
     states: Vec<Meta>,
 }
 
@@ -206,6 +236,7 @@ impl Tracer<'_> {
             .at(tensor.origin()));
         };
         outside.tensors.push(tensor.clone());
+        outside.batch.push(tensor.node().holds_samples() && meta.shape.rank() > 0);
         outside.metas.push(meta.clone());
         let n = outside.tensors.len() - 1;
         let id = self.push(Prim::Input(n), Vec::new(), meta, "input");
@@ -284,6 +315,7 @@ impl Tracer<'_> {
             Op::Pool2d(kind, pool) => push(Prim::Pool2d(kind.clone(), *pool), ids),
             Op::Gather(axis) => push(Prim::Gather(*axis), ids),
             Op::ScatterAdd(axis) => push(Prim::ScatterAdd(*axis), ids),
+            Op::Line(kind, axis) => push(Prim::Line(*kind, *axis), ids),
             Op::RandomBits { stream } => push(Prim::RandomBits(*stream), ids),
             Op::Iota(axis) => push(Prim::Iota(*axis), ids),
             Op::Call(body) => {
@@ -445,7 +477,7 @@ impl Tracer<'_> {
             wanted.iter().map(|t| env.get(&t.key()).copied().ok_or_else(|| lost(t))).collect::<Result<Vec<_>>>()?;
         let nodes = inner.nodes;
         let meta = wanted[0].meta()?.clone();
-        let traced = Loop { spec: *spec, nodes, outputs, params };
+        let traced = Loop { spec: *spec, nodes, outputs, folds: Vec::new(), params, labels: Vec::new() };
         Ok(self.push(Prim::Scan(Arc::new(traced)), ids, meta, label))
     }
 }

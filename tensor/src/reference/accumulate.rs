@@ -35,6 +35,10 @@ impl Sums {
         sum.terms += 1.0;
         sum.grain = sum.grain.min(grain(x.value));
     }
+    /// Sum `at` becomes what sum `before` is so far.
+    pub fn go_on(&mut self, before: usize, at: usize) {
+        self.0[at] = self.0[before].clone();
+    }
     /// Adds a product to sum `at`.
     pub fn add_product(&mut self, at: usize, x: Approx, y: Approx) {
         let radius = x.value.abs() * y.radius + x.radius * y.value.abs() + x.radius * y.radius;

@@ -16,6 +16,7 @@ mod cast;
 mod conv2d;
 mod gather;
 mod index;
+mod line;
 mod matmul;
 mod pool2d;
 mod random;
@@ -139,6 +140,7 @@ fn apply(tensor: &Tensor, inputs: &[Rc<Ranged>]) -> Result<Vec<Ranged>> {
         (Op::Pool2d(kind, pool), [x, rest @ ..]) => pool2d::apply(kind, pool, x, rest.first().map(Rc::as_ref), meta)?,
         (Op::Gather(axis), [data, indices]) => gather::gather(*axis, data, indices, meta),
         (Op::ScatterAdd(axis), [indices, updates]) => gather::scatter_add(*axis, indices, updates, meta),
+        (Op::Line(kind, axis), inputs) => line::apply(*kind, *axis, inputs, meta)?,
         (Op::RandomBits { stream }, [key]) => random::bits(*stream, key, meta),
         (Op::Iota(axis), _) => view::iota(*axis, meta),
         (Op::StopGradient, [x]) => x.as_ref().clone(),

@@ -27,10 +27,10 @@ pub fn apply(op: ReduceOp, axes: &[usize], x: &Ranged, meta: Meta) -> Ranged {
     Ranged::build(meta, |at| {
         let group: Vec<Approx> = groups[at].iter().map(|&i| x.at(i)).collect();
         match op {
-            ReduceOp::Prod if dtype.is_float() => product(&group, dtype),
             ReduceOp::Sum | ReduceOp::Prod => {
-                let product = group.iter().fold(1i64, |product, x| product.wrapping_mul(x.value as i64));
-                Approx::known(wrap(product, dtype), group.iter().all(|x| x.is_exact()))
+                let mut factors = Factors::default();
+                group.into_iter().for_each(|x| factors.push(x));
+                factors.finish(dtype)
             }
             ReduceOp::Max => group.into_iter().reduce(|a, b| extreme(Binary::Max, a, b)).unwrap_or(NOTHING),
             ReduceOp::Min => group.into_iter().reduce(|a, b| extreme(Binary::Min, a, b)).unwrap_or(NOTHING),
@@ -46,23 +46,57 @@ pub fn apply(op: ReduceOp, axes: &[usize], x: &Ranged, meta: Meta) -> Ranged {
 const NOTHING: Approx = Approx { value: f64::NAN, radius: f64::INFINITY };
 
 /// A product in any order: partial products err by half a unit each, and must neither overflow nor vanish on the way.
-fn product(factors: &[Approx], dtype: DType) -> Approx {
-    let value: f64 = factors.iter().map(|x| x.value).product();
-    let exact = factors.iter().all(|x| x.is_exact() && x.value.fract() == 0.0) && value.abs() < 1.0 / ULP;
-    if exact && value != 0.0 {
-        return Approx::exact(value).correctly_rounded(dtype);
+pub struct Factors {
+    value: f64,
+    reach: f64,
+    highest: f64,
+    lowest: f64,
+    count: f64,
+    /// Whether all are known whole numbers.
+    whole: bool,
+    /// Whether all are known.
+    exact: bool,
+    /// The product of whole numbers, which wraps.
+    wrapped: i64,
+}
+
+impl Default for Factors {
+    fn default() -> Self {
+        let one = 1.0;
+        Factors { value: one, reach: one, highest: one, lowest: one, count: 0.0, whole: true, exact: true, wrapped: 1 }
     }
-    let reach: f64 = factors.iter().map(|x| x.reach()).product();
-    let highest: f64 = factors.iter().map(|x| x.reach().max(1.0)).product();
-    let lowest: f64 = factors.iter().map(|x| x.value.abs().min(1.0)).product();
-    if highest.is_nan() || highest > largest(DType::F32) {
-        return Approx::anything(value);
+}
+
+impl Factors {
+    /// One factor more.
+    pub fn push(&mut self, x: Approx) {
+        self.value *= x.value;
+        self.reach *= x.reach();
+        self.highest *= x.reach().max(1.0);
+        self.lowest *= x.value.abs().min(1.0);
+        self.count += 1.0;
+        self.whole &= x.is_exact() && x.value.fract() == 0.0;
+        self.exact &= x.is_exact();
+        self.wrapped = self.wrapped.wrapping_mul(x.value as i64);
     }
-    let spread = match lowest < f64::from(f32::MIN_POSITIVE) {
-        true => reach + value.abs(),
-        false => reach - value.abs() + reach * factors.len() as f64 * ULP / 2.0,
-    };
-    Approx { value, radius: spread }.rounded(0.5, dtype)
+    /// The product, in a tensor of this type.
+    pub fn finish(&self, dtype: DType) -> Approx {
+        let &Factors { value, reach, highest, lowest, .. } = self;
+        if !dtype.is_float() {
+            return Approx::known(wrap(self.wrapped, dtype), self.exact);
+        }
+        if self.whole && value.abs() < 1.0 / ULP && value != 0.0 {
+            return Approx::exact(value).correctly_rounded(dtype);
+        }
+        if highest.is_nan() || highest > largest(DType::F32) {
+            return Approx::anything(value);
+        }
+        let spread = match lowest < f64::from(f32::MIN_POSITIVE) {
+            true => reach + value.abs(),
+            false => reach - value.abs() + reach * self.count * ULP / 2.0,
+        };
+        Approx { value, radius: spread }.rounded(0.5, dtype)
+    }
 }
 
 /// Whether any element is `by`: one sure element decides.

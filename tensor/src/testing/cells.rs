@@ -2,7 +2,7 @@
 
 use crate::{
     dtype::DType,
-    graph::{Binary, ConvKind, Op, PoolKind, ReduceOp, Tensor, Unary, View, topological},
+    graph::{Binary, ConvKind, CumulateOp, LineKind, Op, PoolKind, ReduceOp, Tensor, Unary, View, topological},
 };
 use std::collections::BTreeMap;
 
@@ -45,6 +45,14 @@ pub enum Primitive {
     Gather,
     /// Sums at indices.
     ScatterAdd,
+    /// A running fold.
+    Cumulate(CumulateOp),
+    /// Positions in order.
+    ArgSort,
+    /// An element of the same line for each index.
+    TakeAlong,
+    /// Sums at indices of the same line.
+    AddAlong,
     /// Philox bits.
     RandomBits,
     /// Positions.
@@ -97,6 +105,8 @@ impl Primitive {
         all.extend(Binary::ALL.map(Primitive::Binary));
         all.extend(ViewKind::ALL.map(Primitive::View));
         all.extend(ReduceOp::ALL.map(Primitive::Reduce));
+        all.extend(CumulateOp::ALL.map(Primitive::Cumulate));
+        all.extend([Primitive::ArgSort, Primitive::TakeAlong, Primitive::AddAlong]);
         use Primitive::{
             AvgPool, AvgPoolGrad, Call, Cast, Concat, Conv2d, Conv2dFilterGrad, Conv2dInputGrad, Gather, Iota, MatMul,
             MaxPool, MaxPoolGather, MaxPoolGrad, RandomBits, Scan, ScatterAdd, Select, StopGradient,
@@ -127,6 +137,10 @@ impl Primitive {
             Op::Pool2d(PoolKind::AvgGrad(_), _) => Primitive::AvgPoolGrad,
             Op::Gather(_) => Primitive::Gather,
             Op::ScatterAdd(_) => Primitive::ScatterAdd,
+            Op::Line(LineKind::Cumulate(how), _) => Primitive::Cumulate(how.op),
+            Op::Line(LineKind::ArgSort { .. }, _) => Primitive::ArgSort,
+            Op::Line(LineKind::Take, _) => Primitive::TakeAlong,
+            Op::Line(LineKind::Add, _) => Primitive::AddAlong,
             Op::RandomBits { .. } => Primitive::RandomBits,
             Op::Iota(_) => Primitive::Iota,
             Op::StopGradient => Primitive::StopGradient,
@@ -149,7 +163,9 @@ impl Primitive {
             | Primitive::MaxPoolGather
             | Primitive::AvgPool
             | Primitive::AvgPoolGrad => dtype.is_float(),
-            Primitive::ScatterAdd | Primitive::Iota => dtype != DType::Bool,
+            Primitive::ScatterAdd | Primitive::Iota | Primitive::Cumulate(_) | Primitive::AddAlong => {
+                dtype != DType::Bool
+            }
             Primitive::RandomBits => dtype == DType::U32,
             _ => true,
         }
@@ -166,7 +182,11 @@ impl Primitive {
                 matches!(op, Add | Sub | Mul | Div | Pow | Max | Min)
             }
             Primitive::Reduce(op) => matches!(op, ReduceOp::Sum | ReduceOp::Prod | ReduceOp::Max | ReduceOp::Min),
-            Primitive::Cast | Primitive::RandomBits | Primitive::Iota | Primitive::StopGradient => false,
+            Primitive::Cast
+            | Primitive::ArgSort
+            | Primitive::RandomBits
+            | Primitive::Iota
+            | Primitive::StopGradient => false,
             _ => true,
         }
     }
@@ -174,7 +194,7 @@ impl Primitive {
     fn subject(self) -> Option<usize> {
         match self {
             Primitive::Iota | Primitive::RandomBits => None,
-            Primitive::Select | Primitive::ScatterAdd => Some(1),
+            Primitive::Select | Primitive::ScatterAdd | Primitive::AddAlong => Some(1),
             _ => Some(0),
         }
     }

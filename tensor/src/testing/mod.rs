@@ -16,6 +16,7 @@
 mod adversary;
 mod cells;
 mod check;
+mod faulty;
 mod generate;
 mod leaf;
 mod print;
@@ -23,14 +24,17 @@ mod rebuild;
 mod rng;
 mod step;
 mod views;
+mod wanted;
 
 pub use cells::{Cell, Histogram, Primitive, ViewKind};
 pub use check::{FACTOR, Failure, check, check_within};
+pub use faulty::{Fault, Faulty};
 pub use generate::{Graph, Options, graph, graphs};
 pub use leaf::Draw;
 pub use print::to_rust;
 pub use rebuild::{Bodies, rebuild};
 pub use rng::Rng;
+pub use wanted::{seed, wanted};
 
 #[cfg(test)]
 mod tests;

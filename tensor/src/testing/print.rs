@@ -3,7 +3,7 @@
 use crate::{
     dtype::{DType, Scalar},
     error::Result,
-    graph::{Binary, Body, ConvKind, Op, PoolKind, Tensor, Value, View, topological},
+    graph::{Binary, Body, ConvKind, LineKind, Op, PoolKind, Tensor, Value, View, topological},
     reference::{Key, Ranged},
     shape::Shape,
 };
@@ -119,6 +119,13 @@ impl Printer {
             Op::ScatterAdd(axis) => {
                 let len = meta.shape.get(*axis).copied().unwrap_or(0);
                 format!("{second}.scatter_add(&{first}, {axis}, {len})")
+            }
+            Op::Line(LineKind::Cumulate(how), axis) => format!("{first}.cumulate({how:?}, {axis})"),
+            Op::Line(LineKind::ArgSort { descending }, axis) => format!("{first}.argsort({axis}, {descending})"),
+            Op::Line(LineKind::Take, axis) => format!("{first}.take_along_axis(&{second}, {axis})"),
+            Op::Line(LineKind::Add, axis) => {
+                let len = meta.shape.get(*axis).copied().unwrap_or(0);
+                format!("{second}.add_along_axis(&{first}, {axis}, {len})")
             }
             Op::RandomBits { stream } => format!("random::bits(&{first}, {stream}, {})", shape(&meta.shape)),
             Op::Iota(axis) => format!("Tensor::iota(DType::{:?}, {}, {axis})", meta.dtype, shape(&meta.shape)),

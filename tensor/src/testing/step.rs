@@ -8,7 +8,7 @@ use super::{
 use crate::{
     dtype::{DType, Scalar},
     error::{Error, Result},
-    graph::{Binary, Body, Conv2d, MatMul, Meta, Pool2d, ReduceOp, ScanSpec, Tensor},
+    graph::{Binary, Body, Conv2d, Cumulate, MatMul, Meta, Pool2d, ReduceOp, ScanSpec, Tensor},
     ops::random,
 };
 use std::panic::Location;
@@ -47,6 +47,29 @@ impl Maker<'_> {
             | Primitive::AvgPoolGrad => self.pool2d(cell)?,
             Primitive::Gather => self.gather(cell)?,
             Primitive::ScatterAdd => self.scatter_add(cell)?,
+            Primitive::Cumulate(op) => {
+                let x = self.free_subject(cell, [1, 4])?;
+                let how = Cumulate { op, reverse: self.rng.chance(40), exclusive: self.rng.chance(40) };
+                x.cumulate(how, self.rng.below(x.rank()?) as isize)
+            }
+            Primitive::ArgSort => {
+                let x = self.free_subject(cell, [1, 4])?;
+                x.argsort(self.rng.below(x.rank()?) as isize, self.rng.chance(50))
+            }
+            Primitive::TakeAlong => {
+                let data = self.free_subject(cell, [1, 4])?;
+                let axis = self.rng.below(data.rank()?);
+                let mut shape = data.shape()?.to_vec();
+                let len = std::mem::replace(&mut shape[axis], self.rng.between(1, 6));
+                data.take_along_axis(&self.indices(&shape, len)?, axis as isize)
+            }
+            Primitive::AddAlong => {
+                let updates = self.free_subject(cell, [1, 4])?;
+                let axis = self.rng.below(updates.rank()?);
+                let len = self.rng.between(1, 6);
+                let shape = updates.shape()?.to_vec();
+                updates.add_along_axis(&self.indices(&shape, len)?, axis as isize, len)
+            }
             Primitive::RandomBits => {
                 let key = self.value(DType::U32, &[3])?;
                 let shape = self.shape(free);

@@ -112,14 +112,15 @@ fn random_kernel(shape: &[usize], choices: &[u32]) -> (Kernel, Vec<usize>) {
                 block.push(Inst::Within(access.guards), DType::Bool);
             }
             3 => {
-                let key = [0, 1, 2].map(|_| alike(&mut c, &block, DType::U32));
-                if let [Some(low), Some(high), Some(step)] = key {
+                let key = [0, 1, 2, 3].map(|_| alike(&mut c, &block, DType::U32));
+                if let [Some(low), Some(high), Some(step), Some(first)] = key {
                     let mut sample = Affine::constant(0, shape.len());
                     let mut element = Affine::row_major(shape);
                     sample.strides[0] = 1;
                     element.strides[0] = 0;
                     element.offset = c.below(5) as i64;
-                    let random = Inst::Random { key: [low, high, step], stream: c.below(9) as u32, sample, element };
+                    let key = [low, high, step, first];
+                    let random = Inst::Random { key, stream: c.below(9) as u32, sample, element };
                     block.push(random, DType::U32);
                 }
             }

@@ -1,9 +1,9 @@
-//! Reductions, products, gathers and scatters.
+//! Reductions, products, gathers and scatters, work along lines.
 
 use crate::setup::{Data, access, check, kernel, plain, spec};
 use addax_tensor::{
     DType,
-    graph::{Binary, ReduceOp, Unary},
+    graph::{Binary, Cumulate, CumulateOp, LineKind, ReduceOp, Unary},
     plan::{
         Core, Kernel, MatrixView, Use,
         expr::{Affine, Block, Inst, Store},
@@ -240,4 +240,47 @@ fn a_large_scatter_is_cut() {
         Data::zeros(DType::F32, len * inner),
     ];
     check(&kernel, &data, &[], 1e-6);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn lines_agree(
+        // Few long lines, or more short ones than fit one piece of work.
+        (outer, len) in prop_oneof![(1..4_usize, 30..60_usize), (1..5_usize, 1..9_usize), (500..2000_usize, 6..9_usize)],
+        count in 1..9_usize,
+        inner in prop_oneof![Just(1_usize), 1..6_usize],
+        dtype in prop::sample::select(DType::ALL.to_vec()),
+        op in prop::sample::select(CumulateOp::ALL.to_vec()),
+        (reverse, exclusive, which) in (any::<bool>(), any::<bool>(), 0..4_usize),
+        seed: u32,
+    ) {
+        let dtype = if dtype == DType::Bool && which % 2 == 0 { DType::F32 } else { dtype };
+        let data = Data::new(dtype, outer * len * inner, seed);
+        let chosen = |len: usize, of: usize| {
+            let any = Data::new(DType::I32, outer * len * inner, seed ^ 1);
+            let word = |w: &u32| (*w as i32).rem_euclid(of as i32 + 2).wrapping_sub(1) as u32;
+            Data { dtype: DType::I32, words: any.words.iter().map(word).collect() }
+        };
+        let (kind, operands, shape, data, result) = match which {
+            0 => (
+                LineKind::Cumulate(Cumulate { op, reverse, exclusive }),
+                vec![(0, len)],
+                [outer, len, inner],
+                vec![data],
+                dtype.compute(),
+            ),
+            1 => (LineKind::ArgSort { descending: reverse }, vec![(0, len)], [outer, len, inner], vec![data], DType::I32),
+            2 => (LineKind::Add, vec![(0, len), (1, len)], [outer, count, inner], vec![chosen(len, count), data], dtype.compute()),
+            _ => (LineKind::Take, vec![(0, len), (1, count)], [outer, count, inner], vec![data, chosen(count, len)], dtype),
+        };
+        let mut args: Vec<_> = data.iter().map(|d| spec(d.dtype, Use::Read)).collect();
+        args.push(spec(result, Use::Write));
+        let to = data.len() as u16;
+        let kernel = kernel(Core::Line { kind, operands }, &shape, plain(to, &shape, result.compute()), args);
+        let mut data = data;
+        data.push(Data::zeros(result, shape.iter().product()));
+        check(&kernel, &data, &[], 1e-5);
+    }
 }

@@ -4,7 +4,7 @@ use crate::setup::Data;
 use addax_shaders::philox;
 use addax_tensor::{
     DType,
-    graph::{Binary, ConvKind, PoolKind, ReduceOp, Unary},
+    graph::{Binary, ConvKind, Cumulate, CumulateOp, LineKind, PoolKind, ReduceOp, Unary},
     plan::{
         Core, Kernel, MatrixView,
         expr::{Access, Block, Guard, Inst},
@@ -256,7 +256,8 @@ fn evaluate(block: &Block, args: &[Data], scalars: &[u32], index: &[usize], acc:
             Inst::Index(line) => line.at(index) as u32,
             Inst::Within(guards) => u32::from(holds(guards, index)),
             Inst::Random { key, stream, sample, element } => {
-                let (s, e) = (sample.at(index) as u32, element.at(index) as u32);
+                let s = at(&key[3]).wrapping_add(sample.at(index) as u32);
+                let e = element.at(index) as u32;
                 philox::block([e / 4, s, at(&key[2]), *stream], [at(&key[0]), at(&key[1])])[(e % 4) as usize]
             }
             Inst::Unary(op, a) => unary(*op, of(a), at(a)),
@@ -434,8 +435,81 @@ fn core(kernel: &Kernel, args: &[Data], scalars: &[u32]) -> Vec<(u32, f64)> {
                 return exact(ints);
             }
         }
+        Core::Line { kind, operands } => return along(*kind, operands, shape, args),
     }
     sums.into_iter().map(|Sum(sum, size)| (w(sum), size)).collect()
+}
+
+/// Every line for itself, each result from its definition.
+fn along(kind: LineKind, operands: &[(u16, usize)], shape: &[usize], args: &[Data]) -> Vec<(u32, f64)> {
+    let arg = |n: usize| &args[operands[n].0 as usize];
+    let line = |n: usize, index: &[usize]| -> Vec<u32> {
+        let len = operands[n].1;
+        (0..len).map(|i| arg(n).words[flat(&[shape[0], len, shape[2]], &[index[0], i, index[2]])]).collect()
+    };
+    let mut results = Vec::new();
+    indices(shape, |index| {
+        let i = index[1];
+        results.push(match kind {
+            LineKind::Cumulate(Cumulate { op, reverse, exclusive }) => {
+                let mut terms = line(0, index);
+                let i = if reverse { terms.len() - 1 - i } else { i };
+                if reverse {
+                    terms.reverse();
+                }
+                terms.truncate(i + usize::from(!exclusive));
+                let dtype = arg(0).dtype.compute();
+                let op = match op {
+                    CumulateOp::Sum => ReduceOp::Sum,
+                    CumulateOp::Prod => ReduceOp::Prod,
+                    CumulateOp::Max => ReduceOp::Max,
+                    CumulateOp::Min => ReduceOp::Min,
+                };
+                let size = match op {
+                    ReduceOp::Sum if dtype == DType::F32 => terms.iter().map(|&x| f(x).abs()).sum(),
+                    ReduceOp::Prod if dtype == DType::F32 => f(reduce(op, dtype, &terms)).abs(),
+                    _ => 0.0,
+                };
+                let word = match (op, terms.is_empty(), dtype) {
+                    (ReduceOp::Prod, true, DType::F32) => w(1.0),
+                    (ReduceOp::Sum, true, _) => 0,
+                    (ReduceOp::Min, true, _) if arg(0).dtype == DType::U8 => 255,
+                    _ => reduce(op, dtype, &terms),
+                };
+                (word, size)
+            }
+            LineKind::ArgSort { descending } => {
+                let (terms, dtype) = (line(0, index), arg(0).dtype.compute());
+                let dtype = if dtype == DType::Bool { DType::U32 } else { dtype };
+                let nan = |x: u32| dtype == DType::F32 && f(x).is_nan();
+                let less = |a: u32, b: u32| match (nan(a), nan(b)) {
+                    (false, true) => true,
+                    (true, _) => false,
+                    _ if descending => binary(Binary::Lt, dtype, b, a) == 1,
+                    _ => binary(Binary::Lt, dtype, a, b) == 1,
+                };
+                // The element before which just `i` others come.
+                let rank = |k: usize| {
+                    let before = |&j: &usize| less(terms[j], terms[k]) || (j < k && !less(terms[k], terms[j]));
+                    (0..terms.len()).filter(before).count()
+                };
+                ((0..terms.len()).find(|&k| rank(k) == i).unwrap() as u32, 0.0)
+            }
+            LineKind::Take => {
+                let (data, chosen) = (line(0, index), line(1, index)[i] as i32);
+                (usize::try_from(chosen).ok().and_then(|at| data.get(at).copied()).unwrap_or(0), 0.0)
+            }
+            LineKind::Add => {
+                let terms = line(0, index).into_iter().zip(line(1, index));
+                let terms: Vec<u32> = terms.filter(|(at, _)| *at as i32 == i as i32).map(|(_, x)| x).collect();
+                match arg(1).dtype.is_float() {
+                    true => (w(terms.iter().map(|&x| f(x)).sum()), terms.iter().map(|&x| f(x).abs()).sum()),
+                    false => (terms.iter().fold(0_u32, |a, &b| a.wrapping_add(b)), 0.0),
+                }
+            }
+        });
+    });
+    results
 }
 
 fn reduce(op: ReduceOp, dtype: DType, terms: &[u32]) -> u32 {

@@ -160,6 +160,9 @@ pub fn scratch(kernel: &Kernel, tuning: &Tuning) -> u64 {
         let len = kernel.shape.get(1).copied().unwrap_or(1);
         return 4 * (len + count) as u64;
     }
+    if let Core::Line { .. } = &kernel.core {
+        return 4 * super::line::scratch_words(kernel);
+    }
     let (parts, bytes) = match &kernel.core {
         Core::Reduce { op, space, reduced, .. } => {
             let bytes = if has_place(*op) { 8 } else { 4 };

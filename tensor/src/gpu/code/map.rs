@@ -1,9 +1,10 @@
-//! Kernels without a reduction: the block alone, gathers and scatters.
+//! Kernels without a reduction: the block alone, gathers and scatters, and the last pass of work along lines.
 
 use super::{
     Family, Pass,
     axes::{Axis, block_over, indices, merge},
     cell::{Cell, reads},
+    line as along,
     text::{Job, Put, Text, line, names, unravel},
     words,
 };
@@ -20,7 +21,7 @@ use crate::{
 /// before it.
 pub fn passes(job: &Job) -> Result<Vec<Pass>> {
     let kernel = job.kernel;
-    let axes: Vec<Axis> = match kernel.core {
+    let axes: Vec<Axis> = match &kernel.core {
         Core::Map => merge(&kernel.shape, |_| 0, &indices(&kernel.block)),
         // The core names its axes.
         _ => kernel.shape.iter().enumerate().map(|(of, &len)| Axis { len, of, class: 0 }).collect(),
@@ -33,6 +34,10 @@ pub fn passes(job: &Job) -> Result<Vec<Pass>> {
     let mut args = reads(&block);
     let scatters = matches!(kernel.core, Core::ScatterAdd { .. });
     let acc = match kernel.core {
+        Core::Line { kind, ref operands } => {
+            args.extend(along::reads(kind, operands));
+            Some(along::result(kind, job.dtype(along::arguments(kind, operands)?.0)))
+        }
         Core::Gather { data, indices, .. } => {
             args.extend([data, indices]);
             Some(job.dtype(data).compute())
@@ -45,7 +50,10 @@ pub fn passes(job: &Job) -> Result<Vec<Pass>> {
     };
     let mut text = Text::new(*job, &args, &[], &puts);
     let cell = Cell::new(&mut text, job, &block, axes.len(), acc, puts);
-    if let Some(dtype) = acc {
+    if let Core::Line { kind, operands } = &kernel.core {
+        let core = along::core(job, &mut text, *kind, operands)?;
+        text.push(&core);
+    } else if let Some(dtype) = acc {
         let chains = if scatters { text.scratch(false) } else { String::new() };
         text.push(&core(job, dtype, &chains));
     }
@@ -73,6 +81,9 @@ pub fn passes(job: &Job) -> Result<Vec<Pass>> {
     let mut passes = Vec::new();
     if let Core::ScatterAdd { indices, count, .. } = kernel.core {
         passes.push(chains(job, indices, count)?);
+    }
+    if let Core::Line { kind, operands } = &kernel.core {
+        passes.extend(along::before(job, *kind, operands)?);
     }
     let name = match lanes {
         1 => "map",

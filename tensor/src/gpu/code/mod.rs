@@ -4,6 +4,7 @@ mod axes;
 mod cell;
 mod choice;
 mod conv2d;
+mod line;
 mod map;
 mod matmul;
 mod pool2d;
@@ -41,7 +42,7 @@ pub struct Pass {
 /// The dispatches of a kernel, in order.
 pub fn passes(job: &Job, tuning: &Tuning) -> Result<Vec<Pass>> {
     let result = match &job.kernel.core {
-        Core::Map | Core::Gather { .. } | Core::ScatterAdd { .. } => map::passes(job),
+        Core::Map | Core::Gather { .. } | Core::ScatterAdd { .. } | Core::Line { .. } => map::passes(job),
         Core::Reduce { op, space, reduced, load } => reduce::passes(job, tuning, *op, space, reduced, load),
         Core::MatMul { k, a, b } => matmul::passes(job, tuning, *k, a, b),
         Core::Conv2d { kind, conv, operands } => conv2d::passes(job, tuning, kind, conv, operands),

@@ -237,9 +237,9 @@ impl<'a> Text<'a> {
                 Inst::Within(guards) => within(guards, coords),
                 Inst::Random { key, stream, sample, element } => {
                     self.philox = true;
-                    let [low, high, step] = key.map(reg);
+                    let [low, high, step, first] = key.map(reg);
                     let (element, sample) = (affine(element, coords), affine(sample, coords));
-                    format!("philox_bits({element}, {sample}, {step}, {stream}u, vec2<u32>({low}, {high}))")
+                    format!("philox_bits({element}, {first} + {sample}, {step}, {stream}u, vec2<u32>({low}, {high}))")
                 }
                 Inst::Unary(op, x) => words::unary(*op, &reg(*x), of(*x)),
                 Inst::Binary(op, a, b) => words::binary(*op, &reg(*a), &reg(*b), of(*a)),

@@ -1,0 +1,74 @@
+//! Gradients of composites that take more than one primitive's rule: against differences.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
+
+mod common;
+
+use addax_autodiff::{
+    Array, Tensor,
+    gradcheck::{Options, gradcheck},
+};
+use addax_tensor::ops::{ConvNd, ConvTransposeNd, Interpolation, Pads, PoolNd};
+use common::spread;
+
+#[track_caller]
+fn check(f: impl Fn(&[Tensor]) -> Tensor, inputs: &[Array]) {
+    let report = gradcheck(f, inputs, Options { tolerance: 1e-6, ..Options::default() }).unwrap();
+    assert!(report.elements > 0);
+}
+
+#[test]
+fn sorting_and_what_is_made_of_it() {
+    check(|x| x[0].sort(0, true).cumsum(0).square(), &[spread([5, 2], 0)]);
+    check(|x| x[0].top_k(2).0.square(), &[spread([2, 5], 0)]);
+    check(|x| x[0].quantile(0.4, 1).square(), &[spread([2, 5], 0)]);
+    check(|x| x[0].median(0).square(), &[spread([4, 2], 0)]);
+    check(|x| x[0].logcumsumexp(1), &[spread([2, 5], 0)]);
+    let at = Tensor::from_vec([3, 0, 3, 1], [2, 2]);
+    check(|x| x[0].put_along_axis(&at, &x[1], 1).square(), &[spread([2, 4], 0), spread([2, 2], 1)]);
+}
+
+#[test]
+fn sums_of_products() {
+    check(
+        |x| Tensor::einsum("bij,jk,bk->i", &[&x[0], &x[1], &x[2]]).unwrap(),
+        &[spread([2, 3, 2], 0), spread([2, 3], 1), spread([2, 3], 2)],
+    );
+    check(|x| Tensor::einsum("ii->i", &[&x[0]]).unwrap().square(), &[spread([3, 3], 0)]);
+}
+
+#[test]
+fn convolutions_and_poolings() {
+    let causal = ConvNd { pads: Pads::Causal, dilation: [2], ..ConvNd::default() };
+    check(|x| x[0].conv1d(&x[1], &causal).square(), &[spread([1, 5, 2], 0), spread([2, 2, 2], 1)]);
+    let same = ConvNd { pads: Pads::Same, strides: [2, 1, 2], ..ConvNd::default() };
+    check(|x| x[0].conv3d(&x[1], &same), &[spread([1, 3, 2, 3, 1], 0), spread([2, 2, 1, 1, 2], 1)]);
+    let wider = ConvTransposeNd { strides: [2, 2, 1], pads: Pads::Same, ..ConvTransposeNd::default() };
+    check(|x| x[0].conv_transpose3d(&x[1], &wider), &[spread([1, 2, 2, 2, 1], 0), spread([2, 3, 1, 2, 1], 1)]);
+    let plain = ConvNd::default();
+    check(
+        |x| x[0].separable_conv2d(&x[1], &x[2], &plain),
+        &[spread([1, 3, 3, 2], 0), spread([2, 2, 2, 2], 1), spread([1, 1, 4, 1], 2)],
+    );
+    let pool = PoolNd { window: [2; 3], strides: [1; 3], pads: Pads::Same };
+    check(|x| x[0].max_pool3d(&pool).square(), &[spread([1, 2, 3, 2, 1], 0)]);
+    check(|x| x[0].avg_pool3d(&pool).square(), &[spread([1, 2, 3, 2, 1], 0)]);
+    check(|x| x[0].adaptive_max_pool(&[2, 2]).square(), &[spread([1, 5, 3, 1], 0)]);
+    check(|x| x[0].adaptive_avg_pool(&[2, 2]).square(), &[spread([1, 5, 3, 1], 0)]);
+    check(|x| x[0].resize([4, 2], Interpolation::Bicubic).square(), &[spread([1, 3, 4, 1], 0)]);
+}
+
+/// Symmetric positive definite, from anything.
+fn definite(x: &Tensor) -> Tensor {
+    x.matmul(&x.t()) + Tensor::eye(3)
+}
+
+#[test]
+fn factorisations() {
+    check(|x| definite(&x[0]).cholesky(), &[spread([2, 3, 3], 0)]);
+    check(|x| (&x[0] + Tensor::eye(3) * 2.0).solve_triangular(&x[1], true), &[spread([3, 3], 0), spread([2, 3, 2], 1)]);
+    check(|x| (&x[0] + Tensor::eye(3) * 2.0).solve(&x[1]), &[spread([2, 3, 3], 0), spread([3, 1], 1)]);
+    check(|x| x[0].det(), &[spread([2, 3, 3], 0)]);
+    check(|x| x[0].qr().unwrap().1, &[spread([4, 2], 0)]);
+    check(|x| x[0].qr().unwrap().0, &[spread([3, 3], 0)]);
+}

@@ -1,0 +1,105 @@
+//! The ladder: what to do when a plan does not fit. All at once; then in slices of the batch, as few as fit; then also computing
+//! again what phases would keep. By planning alone: nothing runs until a rung fits.
+
+use super::{
+    Plan,
+    split::{Obstacle, Rung, Splitter},
+    trace::Traced,
+};
+use crate::{error::Result, executor::Executor};
+
+/// The answer of the ladder.
+pub struct Found {
+    /// The highest rung that fits, or the smallest plan there is.
+    pub plan: Plan,
+    /// Why it could not go further down.
+    pub obstacle: Option<String>,
+}
+
+/// Plans a traced graph so that it takes at most `room` bytes beside inputs and state, if that is possible. Pure: nothing is
+/// allocated, nothing runs.
+pub fn plan_within(
+    traced: &Traced,
+    labels: &[String],
+    executor: &dyn Executor,
+    fuse: bool,
+    room: u64,
+) -> Result<Found> {
+    let whole = super::plan(traced, labels, executor, fuse)?;
+    if whole.transient_bytes() <= room {
+        return Ok(Found { plan: whole, obstacle: None });
+    }
+    let splitter = match Splitter::new(traced, labels) {
+        Ok(splitter) => splitter,
+        Err(obstacle) => return Ok(Found { plan: whole, obstacle: Some(explain(&obstacle, labels)) }),
+    };
+    let at = |rung: Rung| splitter.plan(rung, executor, fuse);
+    let counts: Vec<usize> = (2..=splitter.rows()).filter(|n| splitter.rows() % n == 0).collect();
+    let mut smallest = whole;
+    for &recompute in splitter.ways() {
+        // The fewest slices that fit, by bisection: more slices hardly ever take more memory.
+        let (mut low, mut high) = (0, counts.len());
+        let mut best: Option<Plan> = None;
+        while low < high {
+            let middle = if best.is_none() && low == 0 && high == counts.len() { high - 1 } else { (low + high) / 2 };
+            let plan = at(Rung { slices: counts[middle], recompute })?;
+            let bytes = plan.transient_bytes();
+            if bytes < smallest.transient_bytes() {
+                smallest = plan.clone();
+            }
+            match bytes <= room {
+                true => {
+                    high = middle;
+                    best = Some(plan);
+                }
+                false if best.is_none() && middle + 1 == counts.len() => break,
+                false => low = middle + 1,
+            }
+        }
+        if let Some(plan) = best {
+            return Ok(Found { plan, obstacle: None });
+        }
+    }
+    Ok(Found { plan: smallest, obstacle: None })
+}
+
+/// The plan that takes the fewest bytes of all rungs.
+pub fn smallest(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse: bool) -> Result<Found> {
+    plan_within(traced, labels, executor, fuse, 0)
+}
+
+impl Splitter<'_> {
+    fn plan(&self, rung: Rung, executor: &dyn Executor, fuse: bool) -> Result<Plan> {
+        let (split, labels) = self.split(rung)?;
+        Ok(Plan { rung, ..super::plan(&split, &labels, executor, fuse)? })
+    }
+    /// What may be done with values that a later phase asks for: keep them, or compute them again.
+    fn ways(&self) -> &'static [bool] {
+        if self.has_phases() { &[false, true] } else { &[false] }
+    }
+}
+
+/// Plans a traced graph on this rung, if its batch can be split; else as a whole.
+pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse: bool, rung: Rung) -> Result<Found> {
+    let splitter = match Splitter::new(traced, labels) {
+        Ok(splitter) => splitter,
+        Err(obstacle) => {
+            let plan = super::plan(traced, labels, executor, fuse)?;
+            return Ok(Found { plan, obstacle: Some(explain(&obstacle, labels)) });
+        }
+    };
+    let fits = |slices: &usize| splitter.rows() % slices == 0;
+    let slices = (1..=rung.slices.clamp(1, splitter.rows())).rev().find(fits).unwrap_or(1);
+    let plan = splitter.plan(Rung { slices, ..rung }, executor, fuse)?;
+    Ok(Found { plan, obstacle: None })
+}
+
+fn explain(obstacle: &Obstacle, labels: &[String]) -> String {
+    match obstacle {
+        Obstacle::NoBatch => "this step has no batch that could be computed in slices".into(),
+        Obstacle::Coupled(id) => {
+            let label = labels.get(*id).map_or("a value", String::as_str);
+            format!("the batch cannot be computed in slices: {label} mixes its samples")
+        }
+    }
+}

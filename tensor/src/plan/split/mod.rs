@@ -1,0 +1,388 @@
+//! Splitting: a graph whose batch does not fit becomes loops over slices of the batch, with the same meaning.
+//!
+//! A value that samples are folded into (a sum, mostly) ends a phase. Each phase is one loop: every trip computes what one slice of
+//! the batch contributes and folds it into place. What the samples of an earlier phase gave is kept whole, or computed again
+//! from the inputs, slice by slice, in each phase that asks for it.
+
+mod body;
+
+use super::{
+    axes::{Cut, Sample, Samples, sample_axes},
+    trace::{Id, Loop, Prim, Traced, TracedNode},
+};
+use crate::{
+    dtype::DType,
+    error::Result,
+    graph::{Meta, ScanSpec, SliceAxis, View},
+};
+use body::{Body, Key, Size};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
+
+/// How far down the ladder a plan stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rung {
+    /// Number of slices of the batch, computed one after the other. It divides the batch.
+    pub slices: usize,
+    /// Whether later phases compute samples' values again instead of keeping them.
+    pub recompute: bool,
+}
+
+impl Rung {
+    /// All at once.
+    pub const WHOLE: Rung = Rung { slices: 1, recompute: false };
+}
+
+impl Default for Rung {
+    fn default() -> Self {
+        Rung::WHOLE
+    }
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.slices, self.recompute) {
+            (1, _) => write!(f, "the whole batch at once"),
+            (slices, false) => write!(f, "{slices} slices of the batch"),
+            (slices, true) => write!(f, "{slices} slices of the batch, recomputing between phases"),
+        }
+    }
+}
+
+/// Why a batch cannot be split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Nothing says which axis counts samples, or there is only one.
+    NoBatch,
+    /// This node mixes samples.
+    Coupled(Id),
+}
+
+/// What splitting needs to know about a graph; found once, used for every rung.
+pub struct Splitter<'a> {
+    traced: &'a Traced,
+    labels: &'a [String],
+    samples: Samples,
+    rows: usize,
+    needed: Vec<bool>,
+    phase: Vec<usize>,
+}
+
+impl<'a> Splitter<'a> {
+    /// Looks at a graph.
+    pub fn new(traced: &'a Traced, labels: &'a [String]) -> std::result::Result<Splitter<'a>, Obstacle> {
+        let rows = traced.rows().filter(|&rows| rows > 1).ok_or(Obstacle::NoBatch)?;
+        let axis = |&batch: &bool| if batch { Sample::Axis(Cut::FIRST) } else { Sample::Free };
+        let inputs: Vec<Sample> = traced.batch.iter().map(axis).collect();
+        let samples = sample_axes(traced, &inputs, rows);
+        let needed = needed(traced);
+        let coupled = (0..traced.nodes.len()).find(|&id| needed[id] && samples.of[id] == Sample::Coupled);
+        if let Some(id) = coupled {
+            return Err(Obstacle::Coupled(id));
+        }
+        let phase = phases(&traced.nodes, &samples);
+        Ok(Splitter { traced, labels, samples, rows, needed, phase })
+    }
+
+    /// Number of samples.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there is more than one phase, so that keeping and computing again differ.
+    pub fn has_phases(&self) -> bool {
+        let sampled = |id: &usize| self.needed[*id] && !matches!(self.samples.of[*id], Sample::Free | Sample::Phase);
+        (0..self.phase.len()).filter(sampled).any(|id| self.phase[id] > 0)
+    }
+
+    /// The graph on this rung, with a label for each node.
+    pub fn split(&self, rung: Rung) -> Result<(Traced, Vec<String>)> {
+        let kept = if rung.recompute { HashSet::new() } else { self.crossing() };
+        let size = Size { rows: self.rows, slice: self.rows / rung.slices };
+        let mut outer = Outer {
+            splitter: self,
+            size,
+            nodes: Vec::new(),
+            labels: Vec::new(),
+            known: HashMap::new(),
+            whole: HashMap::new(),
+        };
+        let last = (0..self.phase.len()).filter(|&id| self.needed[id]).map(|id| self.phase[id]).max().unwrap_or(0);
+        let mut ready: HashSet<Id> = HashSet::new();
+        for phase in 0..=last {
+            outer.fixed(phase)?;
+            outer.loop_over(phase, &kept, &mut ready)?;
+        }
+        outer.finish()
+    }
+
+    /// Samples' values of one phase that a later phase asks for.
+    fn crossing(&self) -> HashSet<Id> {
+        let mut crossing = HashSet::new();
+        let nodes = &self.traced.nodes;
+        for id in (0..nodes.len()).filter(|&id| self.needed[id] && self.samples.of[id] != Sample::Free) {
+            for &input in &nodes[id].inputs {
+                let sampled = self.samples.of[input].cut().is_some() && !matches!(nodes[input].prim, Prim::Input(_));
+                // A loop is kept by its results, which is what others read.
+                let result = !matches!(nodes[input].prim, Prim::Scan(_));
+                if sampled && result && self.phase[input] < self.phase[id] {
+                    crossing.insert(input);
+                }
+            }
+        }
+        crossing
+    }
+}
+
+fn needed(traced: &Traced) -> Vec<bool> {
+    let mut needed = vec![false; traced.nodes.len()];
+    let mut stack: Vec<Id> = traced.outputs.iter().chain(traced.updates.iter().map(|(_, id)| id)).copied().collect();
+    while let Some(id) = stack.pop() {
+        if !std::mem::replace(&mut needed[id], true) {
+            stack.extend(&traced.nodes[id].inputs);
+        }
+    }
+    needed
+}
+
+/// The loop that computes a value (or its fold), or before which a fixed value is known.
+fn phases(nodes: &[TracedNode], samples: &Samples) -> Vec<usize> {
+    let mut phase = vec![0; nodes.len()];
+    for (id, node) in nodes.iter().enumerate() {
+        let after = |&input: &Id| phase[input] + usize::from(matches!(samples.of[input], Sample::Folded(_)));
+        phase[id] = node.inputs.iter().map(after).max().unwrap_or(0);
+    }
+    phase
+}
+
+/// The graph around the loops.
+struct Outer<'s, 'a> {
+    splitter: &'s Splitter<'a>,
+    size: Size,
+    nodes: Vec<TracedNode>,
+    labels: Vec<String>,
+    known: HashMap<TracedNode, Id>,
+    /// Where a value of the original graph is, whole.
+    whole: HashMap<Id, Id>,
+}
+
+impl Outer<'_, '_> {
+    fn push(&mut self, prim: Prim, inputs: Vec<Id>, meta: Meta, label: &str) -> Id {
+        let node = TracedNode { prim, inputs, meta };
+        if let Some(&id) = self.known.get(&node) {
+            return id;
+        }
+        self.nodes.push(node.clone());
+        self.labels.push(label.to_string());
+        self.known.insert(node, self.nodes.len() - 1);
+        self.nodes.len() - 1
+    }
+
+    /// Values of this phase that are the same for all samples, and the inputs.
+    fn fixed(&mut self, phase: usize) -> Result<()> {
+        let s = self.splitter;
+        for (id, node) in s.traced.nodes.iter().enumerate() {
+            let input = matches!(node.prim, Prim::Input(_)) && phase == 0;
+            let fixed =
+                s.needed[id] && s.phase[id] == phase && matches!(s.samples.of[id], Sample::Free | Sample::Phase);
+            if input || fixed {
+                let inputs = node.inputs.iter().map(|&i| self.of(i)).collect::<Result<Vec<_>>>()?;
+                let new = self.push(node.prim.clone(), inputs, node.meta.clone(), &s.labels[id]);
+                self.whole.insert(id, new);
+            }
+        }
+        Ok(())
+    }
+
+    fn of(&self, id: Id) -> Result<Id> {
+        let lost = || crate::Error::argument(format!("value {id} is not known whole in this phase"));
+        self.whole.get(&id).copied().ok_or_else(lost)
+    }
+
+    /// The loop of this phase, if it has anything to do.
+    fn loop_over(&mut self, phase: usize, kept: &HashSet<Id>, ready: &mut HashSet<Id>) -> Result<()> {
+        let s = self.splitter;
+        let results: BTreeSet<Id> =
+            s.traced.outputs.iter().chain(s.traced.updates.iter().map(|(_, id)| id)).copied().collect();
+        let mine = (0..s.traced.nodes.len()).filter(|&id| s.needed[id] && s.phase[id] == phase);
+        let mut stacked: Vec<(Id, Cut)> = Vec::new();
+        let mut folded = Vec::new();
+        for id in mine {
+            match s.samples.of[id] {
+                Sample::Folded(op) => folded.push((id, op)),
+                Sample::Axis(cut)
+                    if (results.contains(&id) || kept.contains(&id))
+                        && !matches!(s.traced.nodes[id].prim, Prim::Input(_)) =>
+                {
+                    stacked.push((id, cut));
+                }
+                _ => {}
+            }
+        }
+        if stacked.is_empty() && folded.is_empty() {
+            return Ok(());
+        }
+        let mut body = Body::new(&s.traced.nodes, s.labels, &s.samples, self.size, ready);
+        let mut outputs = Vec::new();
+        for &(id, cut) in &stacked {
+            outputs.push(body.make(Key::Slice(id, cut))?);
+        }
+        for &(id, _) in &folded {
+            let partial = body.make(Key::Partial(id))?;
+            let meta = &s.traced.nodes[id].meta;
+            // Many small parts are added with full precision.
+            outputs.push(match wide(meta.dtype) {
+                dtype if dtype == meta.dtype => partial,
+                dtype => {
+                    let meta = Meta { dtype, shape: meta.shape.clone() };
+                    body.push(Prim::Cast, vec![partial], meta, s.labels[id].clone())
+                }
+            });
+        }
+        body.finish();
+        let trips = self.slices();
+        let mut inputs = Vec::new();
+        let mut params = Vec::new();
+        for &key in &body.sliced {
+            params.push(body.meta(key));
+            inputs.push(self.rows_of(key)?);
+        }
+        for &id in &body.invariant {
+            params.push(s.traced.nodes[id].meta.clone());
+            inputs.push(self.of(id)?);
+        }
+        let spec = ScanSpec { steps: trips, carries: 0, inputs: body.sliced.len(), reverse: false };
+        let metas: Vec<Meta> = outputs.iter().map(|&o| body.nodes[o].meta.clone()).collect();
+        let folds = folded.iter().map(|&(_, op)| op).collect();
+        let Body { nodes, labels, .. } = body;
+        let looped = Loop { spec, nodes, outputs, folds, params, labels };
+        let scan = self.push(Prim::Scan(Arc::new(looped)), inputs, metas[0].clone(), "slices of the batch");
+        for (part, &(id, cut)) in stacked.iter().enumerate() {
+            let meta = &metas[part];
+            let shape = std::iter::once(trips).chain(meta.shape.iter().copied()).collect();
+            let rows = Meta { shape, dtype: meta.dtype };
+            let rows = self.push(Prim::Part(part), vec![scan], rows, &s.labels[id]);
+            let joined = self.joined(rows, id, cut);
+            self.whole.insert(id, joined);
+            ready.insert(id);
+        }
+        for (n, &(id, _)) in folded.iter().enumerate() {
+            let part = stacked.len() + n;
+            let mut sum = self.push(Prim::Part(part), vec![scan], metas[part].clone(), &s.labels[id]);
+            let meta = &s.traced.nodes[id].meta;
+            if metas[part].dtype != meta.dtype {
+                sum = self.push(Prim::Cast, vec![sum], meta.clone(), &s.labels[id]);
+            }
+            self.whole.insert(id, sum);
+        }
+        Ok(())
+    }
+
+    /// A value as rows of slices: `[slices, ..]`.
+    fn rows_of(&mut self, key: Key) -> Result<Id> {
+        let (id, cut) = match key {
+            Key::Slice(id, cut) => (id, cut),
+            _ => return Ok(self.firsts()),
+        };
+        let label = self.splitter.labels[id].clone();
+        let whole = self.of(id)?;
+        let mut dims = self.nodes[whole].meta.shape.to_vec();
+        dims.splice(cut.axis..=cut.axis, self.parted(cut));
+        if cut.axis == 0 && cut.outer == 1 {
+            dims.remove(0);
+            return Ok(self.reshaped(whole, dims, &label));
+        }
+        let parted = self.reshaped(whole, dims.clone(), &label);
+        let mut order: Vec<usize> = (0..dims.len()).collect();
+        order.remove(cut.axis + 1);
+        order.insert(0, cut.axis + 1);
+        let rows = self.permuted(parted, order, &label);
+        dims.remove(cut.axis + 1);
+        dims.splice(cut.axis..=cut.axis + 1, [cut.len(self.size.slice)]);
+        dims.insert(0, self.slices());
+        Ok(self.reshaped(rows, dims, &label))
+    }
+
+    /// The other way round: the samples' axis is made whole again.
+    fn joined(&mut self, rows: Id, id: Id, cut: Cut) -> Id {
+        let label = self.splitter.labels[id].clone();
+        let whole = self.splitter.traced.nodes[id].meta.shape.to_vec();
+        let mut at = rows;
+        if cut.axis > 0 || cut.outer > 1 {
+            let [outer, slices, slice] = self.parted(cut);
+            let mut dims = whole.clone();
+            dims.splice(cut.axis..=cut.axis, [outer, slice]);
+            dims.insert(0, slices);
+            at = self.reshaped(at, dims.clone(), &label);
+            let mut order: Vec<usize> = (1..dims.len()).collect();
+            order.insert(cut.axis + 1, 0);
+            at = self.permuted(at, order, &label);
+        }
+        self.reshaped(at, whole, &label)
+    }
+
+    fn slices(&self) -> usize {
+        self.size.rows / self.size.slice
+    }
+
+    /// The samples' axis as three: how often, slices, indices of a slice.
+    fn parted(&self, cut: Cut) -> [usize; 3] {
+        [cut.outer, self.slices(), self.size.slice * cut.inner]
+    }
+
+    fn reshaped(&mut self, of: Id, dims: Vec<usize>, label: &str) -> Id {
+        let Meta { dtype, shape } = self.nodes[of].meta.clone();
+        if shape.dims() == dims {
+            return of;
+        }
+        let meta = Meta::new(dtype, dims);
+        self.push(Prim::View(View::Reshape(meta.shape.clone())), vec![of], meta, label)
+    }
+
+    fn permuted(&mut self, of: Id, order: Vec<usize>, label: &str) -> Id {
+        let Meta { dtype, shape } = self.nodes[of].meta.clone();
+        let meta = Meta::new(dtype, order.iter().map(|&a| shape[a]).collect::<Vec<_>>());
+        self.push(Prim::View(View::Permute(order)), vec![of], meta, label)
+    }
+
+    /// The number of each slice's first sample: `[slices, 1]`.
+    fn firsts(&mut self) -> Id {
+        let trips = self.slices();
+        let rows = self.size.rows;
+        let mut u32s = |prim: Prim, inputs: Vec<Id>, dims: &[usize]| {
+            self.push(prim, inputs, Meta::new(DType::U32, dims), "first sample")
+        };
+        let all = u32s(Prim::Iota(0), Vec::new(), &[rows]);
+        let cut = [trips, rows / trips];
+        let cut_up = u32s(Prim::View(View::Reshape(cut.into())), vec![all], &cut);
+        let first = [trips, 1].map(|stop| SliceAxis { start: 0, stop, step: 1 });
+        u32s(Prim::View(View::Slice(first.to_vec())), vec![cut_up], &[trips, 1])
+    }
+
+    fn finish(self) -> Result<(Traced, Vec<String>)> {
+        let t = self.splitter.traced;
+        let outputs = t.outputs.iter().map(|&id| self.of(id)).collect::<Result<Vec<_>>>()?;
+        let updates = t.updates.iter().map(|&(n, id)| Ok((n, self.of(id)?))).collect::<Result<Vec<_>>>()?;
+        let traced = Traced {
+            nodes: self.nodes,
+            inputs: t.inputs.clone(),
+            batch: t.batch.clone(),
+            states: t.states.clone(),
+            scalars: t.scalars.clone(),
+            outputs,
+            updates,
+        };
+        Ok((traced, self.labels))
+    }
+}
+
+/// The type that parts of a folded value are joined in.
+fn wide(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 | DType::BF16 => DType::F32,
+        other => other,
+    }
+}

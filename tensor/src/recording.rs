@@ -1,0 +1,79 @@
+//! A step before it is planned: what goes in, what comes out, what moves. It can be captured to run, or surveyed for what it needs.
+
+use crate::{
+    device::Device,
+    error::Result,
+    graph::Tensor,
+    plan::{plan, smallest, trace::trace},
+    program::Program,
+    variable::Variable,
+};
+
+/// A recorded step.
+///
+/// ```
+/// use addax_tensor::{DType, Device, Recording, Tensor, Variable};
+/// let w = Variable::new(Tensor::ones([64, 64]));
+/// let x = Tensor::placeholder(0, DType::F32, [256, 64]).of_samples();
+/// let y = x.matmul(&w.value()).tanh().matmul(&w.value()).tanh();
+/// let step = Recording { placeholders: vec![x], outputs: vec![y.sum_all()], updates: vec![], reads: vec![w] };
+/// let survey = step.survey(&Device::default())?;
+/// assert_eq!(survey.data, 256 * 64 * 4);
+/// assert!(survey.floor < survey.peak);
+/// # Ok::<(), addax_tensor::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    /// Filled at each run.
+    pub placeholders: Vec<Tensor>,
+    /// Returned by each run.
+    pub outputs: Vec<Tensor>,
+    /// Committed by each run.
+    pub updates: Vec<(Variable, Tensor)>,
+    /// Variables whose value at the time of each run counts.
+    pub reads: Vec<Variable>,
+}
+
+/// What a step needs, by planning alone. All counts are bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Of its placeholders.
+    pub data: u64,
+    /// Of variables and captured data.
+    pub state: u64,
+    /// Of all there is when the whole batch is computed at once: data, state, results and temporaries.
+    pub peak: u64,
+    /// The least that it can be done with: the lowest rung of the memory ladder.
+    pub floor: u64,
+    /// Why the batch cannot be computed in slices, if it cannot.
+    pub obstacle: Option<String>,
+    /// The largest results and temporaries of the whole batch: layer and primitive, bytes.
+    pub largest: Vec<(String, u64)>,
+}
+
+impl Recording {
+    /// Plans it for a device; it can be replayed. See [`Program::capture`].
+    #[track_caller]
+    pub fn capture(&self, device: &Device) -> Result<Program> {
+        Program::capture(device, &self.placeholders, &self.outputs, &self.updates, &self.reads)
+    }
+
+    /// What it would need on a device. Nothing is allocated, nothing runs.
+    pub fn survey(&self, device: &Device) -> Result<Survey> {
+        let reads = self.reads.iter().filter(|v| !self.updates.iter().any(|(moved, _)| moved == *v));
+        let leaves: Vec<Tensor> = self.placeholders.iter().cloned().chain(reads.map(Variable::value)).collect();
+        let (traced, feeds) = trace(&leaves, &self.outputs, &self.updates)?;
+        let whole = plan(&traced, &feeds.labels, device.executor(), true)?;
+        let least = smallest(&traced, &feeds.labels, device.executor(), true)?;
+        let data: u64 = self.placeholders.iter().filter_map(|p| p.meta().ok()).map(|meta| meta.bytes()).sum();
+        let fixed = whole.fixed_bytes();
+        Ok(Survey {
+            data,
+            state: fixed.saturating_sub(data),
+            peak: fixed + whole.transient_bytes(),
+            floor: fixed + least.plan.transient_bytes().min(whole.transient_bytes()),
+            obstacle: least.obstacle,
+            largest: whole.largest(10),
+        })
+    }
+}

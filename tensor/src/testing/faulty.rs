@@ -1,0 +1,131 @@
+//! An executor that fails on command: at the k-th allocation, submission, kernel, copy or compilation from now.
+
+use crate::{
+    cpu::CpuExecutor,
+    device::Device,
+    error::{Error, ErrorKind, OutOfMemory, Result},
+    executor::{Bound, BoxFuture, Buffer, Caps, Compiled, Executor},
+    plan::{Kernel, Plan},
+    platform,
+};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+/// When an executor fails. Shared by the test and the executor.
+#[derive(Default)]
+pub struct Fault {
+    /// Calls until it fails; nothing is planned below 1.
+    left: AtomicI64,
+    fired: AtomicU64,
+    memory: AtomicBool,
+}
+
+impl Fault {
+    /// Fails at the `k`-th call from now (from 1), once.
+    pub fn arm(&self, k: u64) {
+        self.fired.store(0, Ordering::Relaxed);
+        self.left.store(k as i64, Ordering::Relaxed);
+    }
+    /// Fails no more; says whether it did since it was armed.
+    pub fn disarm(&self) -> bool {
+        self.left.store(0, Ordering::Relaxed);
+        self.fired.load(Ordering::Relaxed) > 0
+    }
+    /// Whether a refused allocation says that memory is short (which the ladder answers) instead of that the device failed.
+    pub fn say_out_of_memory(&self, yes: bool) {
+        self.memory.store(yes, Ordering::Relaxed);
+    }
+    /// Counts `calls`; the number of those that still succeed if one of them fails.
+    fn pass(&self, calls: u64) -> Option<u64> {
+        let before = self.left.fetch_sub(calls as i64, Ordering::Relaxed);
+        let fails = 1 <= before && before <= calls as i64;
+        if fails {
+            self.fired.fetch_add(1, Ordering::Relaxed);
+        }
+        fails.then(|| before as u64 - 1)
+    }
+    fn check(&self, what: &str) -> Result<()> {
+        match self.pass(1) {
+            Some(_) => Err(Error::device(format!("a planned fault: {what}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A CPU that fails on command.
+pub struct Faulty {
+    inner: CpuExecutor,
+    fault: Arc<Fault>,
+}
+
+struct Code {
+    plan: Plan,
+    code: Compiled,
+}
+
+impl Faulty {
+    /// A device with its own memory count, and the fault that it obeys.
+    pub fn device() -> Result<(Device, Arc<Fault>)> {
+        let fault = Arc::new(Fault::default());
+        let device =
+            Device::from_executor(Box::new(Faulty { inner: CpuExecutor::with_threads(1)?, fault: fault.clone() }));
+        Ok((device, fault))
+    }
+}
+
+impl Executor for Faulty {
+    fn name(&self) -> String {
+        format!("faulty {}", self.inner.name())
+    }
+    fn caps(&self) -> Caps {
+        self.inner.caps()
+    }
+    fn scratch(&self, kernel: &Kernel) -> u64 {
+        self.inner.scratch(kernel)
+    }
+    fn alloc(&self, bytes: u64) -> Result<Buffer> {
+        if self.fault.memory.load(Ordering::Relaxed) && self.fault.pass(1).is_some() {
+            let report = OutOfMemory { device: self.name(), needed: bytes, ..OutOfMemory::default() };
+            return Err(Error::new(ErrorKind::OutOfMemory(report)));
+        }
+        if !self.fault.memory.load(Ordering::Relaxed) {
+            self.fault.check("allocation")?;
+        }
+        self.inner.alloc(bytes)
+    }
+    fn compile<'a>(&'a self, plan: &'a Plan) -> BoxFuture<'a, Result<Compiled>> {
+        Box::pin(async move {
+            self.fault.check("compilation")?;
+            let code = self.inner.compile(plan).await?;
+            Ok(Arc::new(Code { plan: plan.clone(), code }) as Compiled)
+        })
+    }
+    /// Fails before the first kernel, or after some: those that write state come last and are never reached.
+    fn run(&self, code: &Compiled, buffers: &[Bound], scalars: &[u32]) -> Result<()> {
+        let Code { plan, code } =
+            code.downcast_ref::<Code>().ok_or_else(|| Error::device("a plan of another executor"))?;
+        let Some(done) = self.fault.pass(plan.compute.len() as u64 + 1) else {
+            return self.inner.run(code, buffers, scalars);
+        };
+        let compute = plan.compute.iter().take(done as usize).cloned().collect();
+        let part = Plan { compute, commit: Vec::new(), ..plan.clone() };
+        let code = platform::block_on(self.inner.compile(&part))?;
+        self.inner.run(&code, buffers, scalars)?;
+        Err(Error::device(format!("a planned fault: after {done} kernels")))
+    }
+    fn write(&self, to: &Buffer, at: u64, bytes: &[u8]) -> Result<()> {
+        self.fault.check("upload")?;
+        self.inner.write(to, at, bytes)
+    }
+    fn read<'a>(&'a self, from: &'a Buffer, range: Range<u64>) -> BoxFuture<'a, Result<Vec<u8>>> {
+        Box::pin(async move {
+            self.fault.check("readback")?;
+            self.inner.read(from, range).await
+        })
+    }
+}

@@ -1,0 +1,29 @@
+//! `cargo xtask fuzz-graphs [COUNT] [SEED]`: many more random graphs than `cargo test` has time for. The CPU must agree with the
+//! reference on each, fused and unfused, as a whole and in slices of the batch.
+
+use std::{error::Error, process::Command, time::Instant};
+
+/// Runs the task.
+pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let number = |at: usize, default: u64| match arguments.get(at) {
+        Some(text) => text.parse().map_err(|_| format!("`{text}` is not a whole number")),
+        None => Ok(default),
+    };
+    let (count, seed) = (number(0, 100_000)?, number(1, 1)?);
+    for test in ["random_graphs", "splitting"] {
+        let began = Instant::now();
+        let status = Command::new(env!("CARGO"))
+            .args(["test", "--release", "-p", "addax-tensor", "--test", test, "--", "--nocapture"])
+            .env("ADDAX_TEST_GRAPHS", count.to_string())
+            .env("ADDAX_TEST_SEED", seed.to_string())
+            .status()?;
+        if !status.success() {
+            return Err(format!(
+                "`{test}` failed; its last lines say which graph, and record it in a few lines of Rust"
+            )
+            .into());
+        }
+        println!("{test}: {count} graphs of seed {seed} agree, {:.0} s", began.elapsed().as_secs_f64());
+    }
+    Ok(())
+}
