@@ -113,8 +113,11 @@ pub fn weights(layer: &(impl Fields + ?Sized)) -> Vec<NamedWeight<'_>> {
             weight: w.weight,
         }));
         for child in children(layer) {
-            // For people a sublayer has the name it was given, as where it is called; in files that of its field.
-            let name = base(child.layer).and_then(Base::name).unwrap_or(&child.path).to_string();
+            // For people a sublayer has the name it was given, as where it is called; in files that of its field. In a list the
+            // place counts: models name listed layers themselves when they are closed.
+            let listed = child.path.contains('/');
+            let given = base(child.layer).and_then(Base::name).filter(|_| !listed);
+            let name = given.unwrap_or(&child.path).to_string();
             walk(child.layer, &format!("{path}{}/", child.path), &format!("{names}{name}/"), seen, out);
         }
     }

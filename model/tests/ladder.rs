@@ -150,6 +150,86 @@ fn weighted(device: &Device, n: usize) -> addax::Result<Vec<f64>> {
     steps(model, device, pictures(256, &[64]), Some(&weight), n)
 }
 
+/// Attention within each sample, with a way around it, and a normalization within each position.
+#[derive(Fields)]
+#[fields(package = "ladder")]
+struct Encoder {
+    attention: MultiHeadAttention,
+    norm: LayerNormalization,
+    wide: Dense,
+    narrow: Dense,
+}
+
+impl Layer for Encoder {
+    type In = Tensor;
+    type Out = Tensor;
+    fn forward(&self, x: Tensor, cx: &mut Cx) -> addax::Result<Tensor> {
+        let a = cx.call(&self.attention, [&x, &x])?;
+        let x = cx.call(&self.norm, x + a)?;
+        let wide = cx.call(&self.wide, &x)?;
+        Ok(cx.call(&self.narrow, wide)? + x)
+    }
+}
+
+fn transformer(device: &Device, n: usize) -> addax::Result<Vec<f64>> {
+    let encoder = || Encoder {
+        attention: MultiHeadAttention::new(2, 8),
+        norm: LayerNormalization::new(),
+        wide: Dense::new(32).activation("gelu"),
+        narrow: Dense::new(16),
+    };
+    let model = Sequential::new()
+        .input([9, 12])
+        .seed(10)
+        .add(Dense::new(16))
+        .add(encoder())
+        .add(encoder())
+        .add(GlobalAveragePooling1D::new())
+        .add(Dense::new(10));
+    steps(model, device, pictures(24, &[9, 12]), None, n)
+}
+
+/// Two convolutions with batch statistics, and a convolution of one pixel around them.
+#[derive(Fields)]
+#[fields(package = "ladder")]
+struct Residual {
+    a: Conv2D,
+    norm_a: BatchNormalization,
+    b: Conv2D,
+    norm_b: BatchNormalization,
+    around: Conv2D,
+}
+
+impl Layer for Residual {
+    type In = Tensor;
+    type Out = Tensor;
+    fn forward(&self, x: Tensor, cx: &mut Cx) -> addax::Result<Tensor> {
+        let h = cx.call(&self.a, &x)?;
+        let h = cx.call(&self.norm_a, h)?.relu();
+        let h = cx.call(&self.b, h)?;
+        Ok((cx.call(&self.norm_b, h)? + cx.call(&self.around, x)?).relu())
+    }
+}
+
+fn resnet(device: &Device, n: usize) -> addax::Result<Vec<f64>> {
+    let residual = |filters: usize, strides: usize| Residual {
+        a: Conv2D::new(filters, 3).strides(strides).padding("same").use_bias(false),
+        norm_a: BatchNormalization::new(),
+        b: Conv2D::new(filters, 3).padding("same").use_bias(false),
+        norm_b: BatchNormalization::new(),
+        around: Conv2D::new(filters, 1).strides(strides).use_bias(false),
+    };
+    let model = Sequential::new()
+        .input([8, 8, 1])
+        .seed(11)
+        .add(Conv2D::new(6, 3).padding("same").use_bias(false))
+        .add(residual(6, 1))
+        .add(residual(12, 2))
+        .add(GlobalAveragePooling2D::new())
+        .add(Dense::new(10));
+    steps(model, device, pictures(16, &[8, 8, 1]), None, n)
+}
+
 /// A callback holds the best weights, so that each improvement makes the next step copy them.
 fn held(device: &Device, n: usize) -> addax::Result<Vec<f64>> {
     let mut model = Sequential::new().input([48]).seed(8).add(Dense::new(96).activation("relu")).add(Dense::new(10));
@@ -260,6 +340,8 @@ fn training_goes_on_under_every_budget() {
         Case { name: "normalized", train: normalized },
         Case { name: "lstm", train: lstm },
         Case { name: "weighted", train: weighted },
+        Case { name: "transformer", train: transformer },
+        Case { name: "resnet", train: resnet },
         Case { name: "gan", train: gan },
         Case { name: "held snapshot", train: held },
     ];
