@@ -25,40 +25,36 @@ pub fn plan_within(
     fuse: bool,
     room: u64,
 ) -> Result<Found> {
-    let whole = super::plan(traced, labels, executor, fuse)?;
-    if whole.transient_bytes() <= room {
-        return Ok(Found { plan: whole, obstacle: None });
+    let mut smallest = super::plan(traced, labels, executor, fuse)?;
+    if smallest.transient_bytes() <= room {
+        return Ok(Found { plan: smallest, obstacle: None });
     }
     let splitter = match Splitter::new(traced, labels) {
         Ok(splitter) => splitter,
-        Err(obstacle) => return Ok(Found { plan: whole, obstacle: Some(explain(&obstacle, labels)) }),
+        Err(obstacle) => return Ok(Found { plan: smallest, obstacle: Some(explain(&obstacle, labels)) }),
     };
-    let at = |rung: Rung| splitter.plan(rung, executor, fuse);
     let counts: Vec<usize> = (2..=splitter.rows()).filter(|n| splitter.rows() % n == 0).collect();
-    let mut smallest = whole;
+    let Some(most) = counts.last() else { return Ok(Found { plan: smallest, obstacle: None }) };
     for &recompute in splitter.ways() {
-        // The fewest slices that fit, by bisection: more slices hardly ever take more memory.
-        let (mut low, mut high) = (0, counts.len());
-        let mut best: Option<Plan> = None;
-        while low < high {
-            let middle = if best.is_none() && low == 0 && high == counts.len() { high - 1 } else { (low + high) / 2 };
-            let plan = at(Rung { slices: counts[middle], recompute })?;
-            let bytes = plan.transient_bytes();
-            if bytes < smallest.transient_bytes() {
-                smallest = plan.clone();
+        let at = |slices: usize| splitter.plan(Rung { slices, recompute }, executor, fuse);
+        let last = at(*most)?;
+        if last.transient_bytes() > room {
+            if last.transient_bytes() < smallest.transient_bytes() {
+                smallest = last;
             }
-            match bytes <= room {
-                true => {
-                    high = middle;
-                    best = Some(plan);
-                }
-                false if best.is_none() && middle + 1 == counts.len() => break,
+            continue;
+        }
+        // The fewest slices that fit, by bisection: more slices hardly ever take more memory.
+        let (mut low, mut high, mut best) = (0, counts.len() - 1, last);
+        while low < high {
+            let middle = (low + high) / 2;
+            let plan = at(counts[middle])?;
+            match plan.transient_bytes() <= room {
+                true => (high, best) = (middle, plan),
                 false => low = middle + 1,
             }
         }
-        if let Some(plan) = best {
-            return Ok(Found { plan, obstacle: None });
-        }
+        return Ok(Found { plan: best, obstacle: None });
     }
     Ok(Found { plan: smallest, obstacle: None })
 }
@@ -66,6 +62,22 @@ pub fn plan_within(
 /// The plan that takes the fewest bytes of all rungs.
 pub fn smallest(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse: bool) -> Result<Found> {
     plan_within(traced, labels, executor, fuse, 0)
+}
+
+/// Plans a traced graph on this rung, if its batch can be split; else as a whole. A number of slices that does not divide the batch
+/// is lowered to one that does.
+pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse: bool, rung: Rung) -> Result<Found> {
+    let splitter = match Splitter::new(traced, labels) {
+        Ok(splitter) => splitter,
+        Err(obstacle) => {
+            let plan = super::plan(traced, labels, executor, fuse)?;
+            return Ok(Found { plan, obstacle: Some(explain(&obstacle, labels)) });
+        }
+    };
+    let fits = |slices: &usize| splitter.rows().is_multiple_of(*slices);
+    let slices = (1..=rung.slices.clamp(1, splitter.rows())).rev().find(fits).unwrap_or(1);
+    let plan = splitter.plan(Rung { slices, ..rung }, executor, fuse)?;
+    Ok(Found { plan, obstacle: None })
 }
 
 impl Splitter<'_> {
@@ -77,21 +89,6 @@ impl Splitter<'_> {
     fn ways(&self) -> &'static [bool] {
         if self.has_phases() { &[false, true] } else { &[false] }
     }
-}
-
-/// Plans a traced graph on this rung, if its batch can be split; else as a whole.
-pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse: bool, rung: Rung) -> Result<Found> {
-    let splitter = match Splitter::new(traced, labels) {
-        Ok(splitter) => splitter,
-        Err(obstacle) => {
-            let plan = super::plan(traced, labels, executor, fuse)?;
-            return Ok(Found { plan, obstacle: Some(explain(&obstacle, labels)) });
-        }
-    };
-    let fits = |slices: &usize| splitter.rows() % slices == 0;
-    let slices = (1..=rung.slices.clamp(1, splitter.rows())).rev().find(fits).unwrap_or(1);
-    let plan = splitter.plan(Rung { slices, ..rung }, executor, fuse)?;
-    Ok(Found { plan, obstacle: None })
 }
 
 fn explain(obstacle: &Obstacle, labels: &[String]) -> String {

@@ -11,6 +11,7 @@ mod ladder;
 mod lower;
 mod materialize;
 mod place;
+mod scans;
 mod show;
 pub mod split;
 pub mod trace;

@@ -1,11 +1,12 @@
 //! From tensors to a flat, canonical list of primitives: equals merged, calls inlined, numbers and data taken out.
 //! Two graphs of one structure give equal [`Traced`]s, whatever numbers and data they hold: it is the key of the plan cache.
 
+use super::scans::{Group, Scans};
 use crate::{
     dtype::DType,
     error::{Error, Result},
     graph::{
-        Binary, Body, Conv2d, ConvKind, LineKind, MatMul, Meta, Node, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, Tensor,
+        Binary, Conv2d, ConvKind, LineKind, MatMul, Meta, Node, Op, Pool2d, PoolKind, ReduceOp, ScanSpec, Tensor,
         Unary, View, topological,
     },
     run::unreadable,
@@ -494,70 +495,4 @@ struct Padded {
 fn stacked(meta: &Meta, steps: usize) -> Meta {
     let shape: Shape = std::iter::once(steps).chain(meta.shape.iter().copied()).collect();
     Meta { shape, dtype: meta.dtype }
-}
-
-/// Loops with the same parameters over the same inputs: the gradient's forward loop has the loss's forward loop as its prefix,
-/// so both become one, with the results that anyone uses.
-struct Scans(HashMap<Key, Vec<Group>>);
-
-#[derive(PartialEq, Eq, Hash)]
-struct Key {
-    params: Vec<u64>,
-    spec: ScanSpec,
-    inputs: Vec<(u64, u16)>,
-}
-
-struct Group {
-    body: Arc<Body>,
-    spec: ScanSpec,
-    /// `(output of the body, number among the used ones)`, carries always.
-    parts: Vec<(usize, usize)>,
-    used: HashSet<usize>,
-}
-
-impl Scans {
-    fn group(order: &[Tensor], used: &HashSet<(u64, u16)>) -> Scans {
-        let mut groups: HashMap<Key, Vec<Group>> = HashMap::new();
-        for tensor in order {
-            let node = tensor.node();
-            let Op::Scan(body, spec) = node.op() else { continue };
-            let alike = groups.entry(Key::new(body, &node.inputs(), spec)).or_default();
-            let at = alike.iter().position(|group| prefix(&group.body, body)).unwrap_or_else(|| {
-                let used = (0..spec.carries).collect();
-                alike.push(Group { body: body.clone(), spec: *spec, parts: Vec::new(), used });
-                alike.len() - 1
-            });
-            let group = &mut alike[at];
-            if body.outputs.len() > group.body.outputs.len() {
-                group.body = body.clone();
-            }
-            group.used.extend((0..node.metas().len()).filter(|&o| used.contains(&tensor.sibling(o).key())));
-        }
-        for group in groups.values_mut().flatten() {
-            let mut used: Vec<_> = group.used.iter().copied().collect();
-            used.sort_unstable();
-            group.parts = used.into_iter().enumerate().map(|(part, out)| (out, part)).collect();
-        }
-        Scans(groups)
-    }
-
-    fn of(&self, tensor: &Tensor, inputs: &[Tensor]) -> Option<&Group> {
-        let Op::Scan(body, spec) = tensor.node().op() else { return None };
-        self.0.get(&Key::new(body, inputs, spec))?.iter().find(|group| prefix(&group.body, body))
-    }
-}
-
-impl Key {
-    fn new(body: &Body, inputs: &[Tensor], spec: &ScanSpec) -> Key {
-        Key {
-            params: body.params.iter().map(|p| p.node().id()).collect(),
-            spec: *spec,
-            inputs: inputs.iter().map(Tensor::key).collect(),
-        }
-    }
-}
-
-/// Whether one body's outputs begin with the other's.
-fn prefix(a: &Body, b: &Body) -> bool {
-    a.outputs.iter().zip(&b.outputs).all(|(x, y)| x.same(y))
 }
