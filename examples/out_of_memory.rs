@@ -49,6 +49,7 @@ fn main() -> addax::Result<()> {
 }
 
 fn network(device: &Device) -> addax::Result<Sequential> {
+    Device::set_default(device);
     let mut model = Sequential::new()
         .input([8, 8, 1])
         .seed(3)

@@ -209,3 +209,19 @@ fn a_step_with_an_if_is_the_same_without_the_plan_cache() {
     assert!(kept.hits >= 18, "{kept:?}");
     assert_eq!(planned_anew.hits, 0, "{planned_anew:?}");
 }
+
+/// The gradient of slices: parts that were padded to one shape and meet are joined, and the zeros around them stay.
+#[test]
+fn padded_parts_that_meet_are_joined_with_zeros_around() {
+    let device = Device::cpu().unwrap();
+    let part = |first: f32| on(&device, &[first, first + 1.0], &[2, 1]);
+    let padded = |first: f32, before: usize, after: usize| part(first).pad([(0, 0), (before, after)], 0.0);
+    let ends_early = padded(1.0, 0, 3) + padded(3.0, 1, 2);
+    assert_eq!(ends_early.to_vec::<f32>().unwrap(), [1.0, 3.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0]);
+    let begins_late = padded(1.0, 2, 1) + padded(3.0, 3, 0);
+    assert_eq!(begins_late.to_vec::<f32>().unwrap(), [0.0, 0.0, 1.0, 3.0, 0.0, 0.0, 2.0, 4.0]);
+    let with_a_gap = padded(1.0, 0, 3) + padded(3.0, 2, 1);
+    assert_eq!(with_a_gap.to_vec::<f32>().unwrap(), [1.0, 0.0, 3.0, 0.0, 2.0, 0.0, 4.0, 0.0]);
+    let over_each_other = padded(1.0, 1, 2) + padded(3.0, 1, 2);
+    assert_eq!(over_each_other.to_vec::<f32>().unwrap(), [0.0, 4.0, 0.0, 0.0, 0.0, 6.0, 0.0, 0.0]);
+}
