@@ -14,6 +14,7 @@ const fn fault(tests: &'static str, file: &'static str, from: &'static str, to: 
 }
 
 const ENGINE: &str = "-p addax-tensor --lib --test engine --test random_graphs --test cpu_executor";
+const SPLITTING: &str = "-p addax-tensor --lib --test splitting";
 const GRADIENTS: &str = "-p addax-autodiff --lib --tests";
 const LAYERS: &str = "-p addax-layers --lib --tests";
 const OPTIMIZERS: &str = "-p addax-optim --lib --tests";
@@ -153,6 +154,33 @@ pub const FAULTS: &[Fault] = &[
         "(len - axis.start - cells, axis.start)",
     ),
     fault(GRADIENTS, "autodiff/src/rules/view.rs", "inverse[from] = to as isize;", "inverse[to] = from as isize;"),
+    // Splitting.
+    fault(
+        SPLITTING,
+        "tensor/src/plan/axes.rs",
+        "ReduceOp::ArgMax | ReduceOp::ArgMin => Sample::Coupled,",
+        "ReduceOp::ArgMax | ReduceOp::ArgMin => Sample::Folded(ReduceOp::Max),",
+    ),
+    fault(
+        SPLITTING,
+        "tensor/src/plan/axes.rs",
+        "if x.along(0) != y.along(0) => Sample::Coupled,",
+        "if x.axis > 99 => Sample::Coupled,",
+    ),
+    fault(
+        SPLITTING,
+        "tensor/src/plan/split/body.rs",
+        "How::From(vec![Key::Whole(self.from[id].inputs[0]), Key::First])",
+        "How::From(vec![Key::Whole(self.from[id].inputs[0])])",
+    ),
+    fault(
+        SPLITTING,
+        "tensor/src/plan/split/mod.rs",
+        "usize::from(matches!(samples.of[input], Sample::Folded(_)))",
+        "usize::from(matches!(samples.of[input], Sample::Coupled))",
+    ),
+    fault(SPLITTING, "tensor/src/plan/emit.rs", "ReduceOp::Max => low,", "ReduceOp::Max => 0,"),
+    fault(SPLITTING, "tensor/src/plan/place.rs", "touched.partial.extend(inside.get(shared));", ""),
     // Optimizers.
     fault(OPTIMIZERS, "optim/src/rules/adam.rs", "now.one_minus_power(beta_2).sqrt()", "now.one_minus_power(beta_2)"),
     fault(OPTIMIZERS, "optim/src/rules/sgd.rs", "p + &m * self.momentum - step", "p + &m - step"),
