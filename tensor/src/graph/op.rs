@@ -562,6 +562,14 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        /// A slice has as many indices as one counts.
+        #[test]
+        fn a_slice_is_as_long_as_its_indices(start in 0usize..9, stop in 0usize..9, step in 1usize..5) {
+            let slice = SliceAxis { start, stop, step };
+            prop_assert_eq!(slice.len(), (start..stop).step_by(step).count());
+            prop_assert_eq!(slice.is_empty(), start >= stop);
+        }
+
         /// The output has as many cells as the window has places, along each axis by that axis' own settings.
         #[test]
         fn output_lengths_count_the_places_of_the_window(
