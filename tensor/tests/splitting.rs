@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
 use addax_tensor::{
-    Array, Device, Result, Tensor,
+    Array, DType, Device, Program, Result, Tensor,
     graph::{Op, topological},
     plan::split::Rung,
+    random,
     testing::{self, Graph, Options, check, graphs},
 };
 use std::collections::HashMap;
@@ -28,7 +29,7 @@ fn with_batch(tensors: &[Tensor]) -> Result<Vec<Array>> {
     tensors.iter().map(Tensor::to_array).collect()
 }
 
-/// The tests of this file share the default device, so there is one test only. `ADDAX_TEST_SEED` asks for other graphs,
+/// The default device is one for the process, so only this test of the file uses it. `ADDAX_TEST_SEED` asks for other graphs,
 /// `ADDAX_TEST_GRAPHS` for more.
 #[test]
 fn slices_of_the_batch_agree_with_the_reference() {
@@ -48,5 +49,29 @@ fn slices_of_the_batch_agree_with_the_reference() {
         let info = device.plan_cache();
         println!("{rung}: {} of {} graphs were split", info.split, info.misses);
         assert!(info.split >= 100, "only {} of {} graphs were split", info.split, info.misses);
+    }
+}
+
+/// Random bits are counted by sample: a slice draws what the whole batch would have drawn in its place.
+#[test]
+fn a_slice_draws_what_the_whole_draws() {
+    let x = Tensor::placeholder(0, DType::F32, [6, 5]).of_samples();
+    let kept = random::uniform(&random::key(3, 7), 11, [6, 5]).greater_equal(0.5);
+    let dropped = kept.select(&x, 0.0) + random::normal(&random::key(4, 1), 12, [6, 5]);
+    let values = Array::new([6, 5], &(0..30).map(|i| i as f32).collect::<Vec<_>>()).unwrap();
+    let on = |rung: Option<Rung>| {
+        let device = Device::cpu().unwrap();
+        device.set_rung(rung);
+        let outputs = [dropped.clone(), dropped.sum(0)];
+        let program = Program::capture(&device, std::slice::from_ref(&x), &outputs, &[], &[]).unwrap();
+        assert_eq!(program.rung(), rung.unwrap_or(Rung::WHOLE));
+        let outputs = program.run(&[&values]).unwrap();
+        (outputs[0].to_vec::<f32>().unwrap(), outputs[1].to_vec::<f32>().unwrap())
+    };
+    let whole = on(None);
+    for slices in [2, 3, 6] {
+        let (each, sums) = on(Some(Rung { slices, recompute: false }));
+        assert_eq!(each, whole.0);
+        assert!(sums.iter().zip(&whole.1).all(|(a, b)| (a - b).abs() < 1e-4), "{sums:?}, whole {:?}", whole.1);
     }
 }

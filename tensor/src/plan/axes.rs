@@ -495,6 +495,20 @@ mod tests {
         assert_eq!(got, [FIRST, FIRST, Sample::Coupled, Sample::Coupled]);
     }
 
+    /// Samples slow in one operand and fast in the other: the same length, but other samples meet.
+    #[test]
+    fn samples_in_another_order_are_not_contracted() {
+        let x = Tensor::placeholder(0, DType::F32, [4, 2, 5]);
+        let slow = x.reshape([8, 5]);
+        let fast = x.permute([1, 0, 2]).reshape([8, 5]);
+        let how = MatMul { transpose_a: true, transpose_b: false };
+        let outputs = [slow.matmul_with(&slow, how), fast.matmul_with(&fast, how), slow.matmul_with(&fast, how)];
+        let (traced, _) = trace(&[x], &outputs, &[]).unwrap();
+        let samples = sample_axes(&traced, &[FIRST], 4);
+        let got: Vec<Sample> = traced.outputs.iter().map(|&id| samples.of[id]).collect();
+        assert_eq!(got, [Sample::Folded(ReduceOp::Sum), Sample::Folded(ReduceOp::Sum), Sample::Coupled]);
+    }
+
     #[test]
     fn batch_statistics_split_a_step_in_two() {
         let x = Tensor::placeholder(0, DType::F32, [4, 6, 6, 3]);
