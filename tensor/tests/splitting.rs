@@ -75,3 +75,31 @@ fn a_slice_draws_what_the_whole_draws() {
         assert!(sums.iter().zip(&whole.1).all(|(a, b)| (a - b).abs() < 1e-4), "{sums:?}, whole {:?}", whole.1);
     }
 }
+
+/// Slices are folded into what folding nothing gives, whatever the operation and the signs.
+#[test]
+fn folds_over_samples_join() {
+    let x = Tensor::placeholder(0, DType::F32, [4, 2]).of_samples();
+    let far = x.less(-2.0);
+    let outputs = [x.sum(0), x.prod(0), x.max(0), x.min(0), (-&x).max(0), (-&x).min(0)];
+    let truths = [far.any(0), far.all(0), x.less(0.0).all(0)];
+    let outputs: Vec<Tensor> = outputs.into_iter().chain(truths.map(|t| t.cast(DType::F32))).collect();
+    let values = Array::new([4, 2], &[-1.0f32, -5.0, -2.0, -4.0, -3.0, -7.0, -1.5, -2.5]).unwrap();
+    let device = Device::cpu().unwrap();
+    device.set_rung(Some(Rung { slices: 4, recompute: true }));
+    let program = Program::capture(&device, std::slice::from_ref(&x), &outputs, &[], &[]).unwrap();
+    assert_eq!(program.rung().slices, 4);
+    let got: Vec<Vec<f32>> = program.run(&[&values]).unwrap().iter().map(|t| t.to_vec().unwrap()).collect();
+    let expected: [[f32; 2]; 9] = [
+        [-7.5, -18.5],
+        [9.0, 350.0],
+        [-1.0, -2.5],
+        [-3.0, -7.0],
+        [3.0, 7.0],
+        [1.0, 2.5],
+        [1.0, 1.0],
+        [0.0, 1.0],
+        [1.0, 1.0],
+    ];
+    assert_eq!(got, expected);
+}
