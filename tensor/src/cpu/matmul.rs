@@ -294,7 +294,7 @@ impl MatMulKernel {
         let by_rows = strides.col == 1;
         let units = if by_rows { cut.chunk.div_ceil(PACKED_ROWS) } else { cut.n.div_ceil(gemm::panel_width()) };
         let units = chunks * units;
-        let pieces = if cut.k * cut.n > 1 << 16 { units } else { 1 };
+        let pieces = if cut.k * cut.n >= 1 << 15 { units } else { 1 };
         env.threads.run(pieces, &|_, piece| {
             for unit in if pieces > 1 { piece..piece + 1 } else { 0..units } {
                 let (chunk, unit) = (unit % chunks, unit / chunks);
