@@ -15,6 +15,7 @@ pub fn run(_: &[String]) -> Result<(), Box<dyn Error>> {
     step("browsers", &["xtask", "wasm"])?;
     step("example digits", &["run", "--release", "--example", "digits"])?;
     step("example iris", &["run", "--release", "--example", "iris"])?;
+    step("example out_of_memory", &["run", "--release", "--example", "out_of_memory"])?;
     Ok(())
 }
 
