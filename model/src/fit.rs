@@ -193,7 +193,7 @@ impl Run<'_, '_> {
             drop(std::mem::take(&mut logs));
             logs = self.steps.run(self.session.model, feed)?;
             self.session.model.touched = true;
-            if let Some(news) = self.steps.news(feed) {
+            if let Some(news) = self.steps.news(feed.x.rows()) {
                 tracing::info!("{news}");
                 self.session.voice.console.line(&news);
                 self.session.history.note(news);

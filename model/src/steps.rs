@@ -24,7 +24,8 @@ pub(crate) struct Steps {
     tracker: Tracker,
     programs: Programs<Signature>,
     device: Device,
-    /// The lowest rung of the memory ladder that was told of.
+    /// The rung of the memory ladder that the last step took, and the lowest that was told of.
+    rung: Rung,
     told: Rung,
 }
 
@@ -36,7 +37,7 @@ impl Steps {
         let labels = feed.y.map(|y| y.shape().clone());
         let shapes = labels.as_ref().map(|y| (y, &predictions));
         let tracker = Tracker::new(&mut model.compiled_mut()?.metrics, shapes)?;
-        Ok(Steps { training, tracker, programs: Programs::default(), device, told: Rung::WHOLE })
+        Ok(Steps { training, tracker, programs: Programs::default(), device, rung: Rung::WHOLE, told: Rung::WHOLE })
     }
     /// Forgets what was measured.
     pub fn reset(&mut self) -> Result<()> {
@@ -52,10 +53,9 @@ impl Steps {
         let program = model.record_step(&signature, &self.tracker, self.training)?.capture(&self.device)?;
         Ok(self.programs.insert(signature, program))
     }
-    /// What there is to tell of the memory ladder since the last call: that a step had to take a lower rung.
-    pub fn news(&mut self, feed: Feed<'_>) -> Option<String> {
-        let weighted = feed.weight.is_some();
-        let rung = self.programs.find(|signature| signature.fits(feed.x, feed.y, weighted))?.rung();
+    /// What there is to tell of the memory ladder after a step of so many rows: that it had to take a lower rung than any before.
+    pub fn news(&mut self, rows: usize) -> Option<String> {
+        let rung = self.rung;
         if (rung.slices, rung.recompute) <= (self.told.slices, self.told.recompute) {
             return None;
         }
@@ -63,8 +63,7 @@ impl Steps {
         let limit = bytes_for_people(self.device.memory().budget);
         let again = if rung.recompute { ", computing some values again" } else { "" };
         Some(format!(
-            "memory is short (limit {limit}): a batch of {} is computed in {} slices{again}; results stay the same",
-            feed.x.rows(),
+            "memory is short (limit {limit}): a batch of {rows} is computed in {} slices{again}; results stay the same",
             rung.slices
         ))
     }
@@ -77,6 +76,7 @@ impl Steps {
             (None, Some(w)) => program.run(&[feed.x, w]),
             (Some(y), Some(w)) => program.run(&[feed.x, y, w]),
         }?;
+        self.rung = program.rung();
         let values = outputs.into_iter().next().ok_or_else(|| Error::device("a step gave no metrics"))?;
         running_logs(&self.tracker.names, values, &self.device)
     }

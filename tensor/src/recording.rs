@@ -71,7 +71,7 @@ impl Recording {
             data,
             state: fixed.saturating_sub(data),
             peak: fixed + whole.transient_bytes(),
-            floor: fixed + least.plan.transient_bytes().min(whole.transient_bytes()),
+            floor: fixed + least.plan.transient_bytes(),
             obstacle: least.obstacle,
             largest: whole.largest(10),
         })

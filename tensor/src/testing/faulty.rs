@@ -89,12 +89,12 @@ impl Executor for Faulty {
         self.inner.scratch(kernel)
     }
     fn alloc(&self, bytes: u64) -> Result<Buffer> {
-        if self.fault.memory.load(Ordering::Relaxed) && self.fault.pass(1).is_some() {
+        if let Err(error) = self.fault.check("allocation") {
             let report = OutOfMemory { device: self.name(), needed: bytes, ..OutOfMemory::default() };
-            return Err(Error::new(ErrorKind::OutOfMemory(report)));
-        }
-        if !self.fault.memory.load(Ordering::Relaxed) {
-            self.fault.check("allocation")?;
+            return Err(match self.fault.memory.load(Ordering::Relaxed) {
+                true => Error::new(ErrorKind::OutOfMemory(report)),
+                false => error,
+            });
         }
         self.inner.alloc(bytes)
     }
