@@ -11,7 +11,7 @@ use super::{
 use crate::{
     dtype::{DType, Scalar},
     error::{Error, Result},
-    graph::{Binary, MatMul, ReduceOp, View},
+    graph::{MatMul, ReduceOp, View},
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -119,42 +119,6 @@ pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[Leaving]) -> Result<Opti
         label.push_str("+…");
     }
     Ok(Some(Emitted { kernel: Kernel { label, shape, core, block, args: args.specs }, args: args.locations }))
-}
-
-impl ReduceOp {
-    /// What reducing nothing gives, as a word of the type's compute type.
-    pub(crate) fn identity(self, dtype: DType) -> Result<u32> {
-        let (low, high) = match dtype.compute() {
-            DType::F32 => (f32::NEG_INFINITY.to_bits(), f32::INFINITY.to_bits()),
-            DType::I32 => (i32::MIN as u32, i32::MAX as u32),
-            _ => (0, u32::MAX),
-        };
-        Ok(match self {
-            ReduceOp::Sum | ReduceOp::Any => 0,
-            ReduceOp::Prod => Scalar::Int(1).word(dtype.compute()),
-            ReduceOp::All => 1,
-            ReduceOp::Max => low,
-            ReduceOp::Min if dtype == DType::U8 => u32::from(u8::MAX),
-            ReduceOp::Min => high,
-            ReduceOp::ArgMax | ReduceOp::ArgMin => return Err(no_fold(self)),
-        })
-    }
-    /// The operation that joins two partial results.
-    pub(crate) fn joining(self) -> Result<Binary> {
-        Ok(match self {
-            ReduceOp::Sum => Binary::Add,
-            ReduceOp::Prod => Binary::Mul,
-            ReduceOp::Max => Binary::Max,
-            ReduceOp::Min => Binary::Min,
-            ReduceOp::Any => Binary::Or,
-            ReduceOp::All => Binary::And,
-            ReduceOp::ArgMax | ReduceOp::ArgMin => return Err(no_fold(self)),
-        })
-    }
-}
-
-fn no_fold(op: ReduceOp) -> Error {
-    Error::argument(format!("partial results of `{}` cannot be joined", op.name()))
 }
 
 /// The result of reducing nothing, as a word, if this core reduces nothing.

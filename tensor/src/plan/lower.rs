@@ -1,10 +1,10 @@
 //! From a traced graph to scheduled kernels on buffers that are not placed yet.
 
 use super::{
-    Arg, ArgSpec, Core, Kernel, Row, Source, Step, Use,
+    Arg, Row, Source, Step,
     cluster::{Cluster, Clusters, Item, Role, Seed, cluster},
     emit::{Emitted, Leaving, Location, Scope, emit},
-    expr::{Access, Affine, Block, Inst, Store},
+    fold::fill,
     materialize::{Limits, Values, dense_base, materialize},
     trace::{Id, Loop, Prim, Traced, TracedNode},
 };
@@ -490,21 +490,6 @@ fn copy(from: &Location, to: &Location, shape: &[usize], dtype: crate::dtype::DT
         kernel: Arc::new(kernel),
         args: args.into_iter().map(Arg::from).collect(),
     }))
-}
-
-/// A kernel that writes what folding nothing gives; none for values without elements.
-fn fill(op: ReduceOp, node: &TracedNode, to: &Location) -> Result<Option<Step>> {
-    let (shape, dtype) = (node.meta.shape.to_vec(), node.meta.dtype);
-    if node.meta.shape.numel() == 0 {
-        return Ok(None);
-    }
-    let mut block = Block::default();
-    let reg = block.push(Inst::Const { word: op.identity(dtype)? }, dtype.compute());
-    let access = Access { arg: 0, index: Affine::row_major(&shape), guards: Vec::new() };
-    block.stores.push(Store { reg, access });
-    let args = vec![ArgSpec { dtype, usage: Use::Write }];
-    let kernel = Kernel { label: "fill".into(), shape, core: Core::Map, block, args };
-    Ok(Some(Step::Run { kernel: Arc::new(kernel), args: vec![to.clone().into()] }))
 }
 
 impl Targets {

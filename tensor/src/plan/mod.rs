@@ -6,6 +6,7 @@ mod cluster;
 mod coords;
 mod emit;
 pub mod expr;
+mod fold;
 mod kernel;
 mod ladder;
 mod lower;

@@ -179,7 +179,7 @@ pub const FAULTS: &[Fault] = &[
         "usize::from(matches!(samples.of[input], Sample::Folded(_)))",
         "usize::from(matches!(samples.of[input], Sample::Coupled))",
     ),
-    fault(SPLITTING, "tensor/src/plan/emit.rs", "ReduceOp::Max => low,", "ReduceOp::Max => 0,"),
+    fault(SPLITTING, "tensor/src/plan/fold.rs", "ReduceOp::Max => low,", "ReduceOp::Max => 0,"),
     fault(SPLITTING, "tensor/src/plan/place.rs", "touched.partial.extend(inside.get(shared));", ""),
     // Optimizers.
     fault(OPTIMIZERS, "optim/src/rules/adam.rs", "now.one_minus_power(beta_2).sqrt()", "now.one_minus_power(beta_2)"),
