@@ -70,11 +70,13 @@ fn later_epochs_allocate_no_batches() {
     let batches = Batches::new(32).shuffle(1);
     let mut plain = data.loader(&batches).unwrap();
     assert_eq!(in_later_epochs(&mut *plain).unwrap(), (0, 0));
-    // Waiting for another thread may take a few bytes of the standard library, but never a batch.
+    // Two batches wait, one is made, one is used: four go round, and when the fourth is first needed depends on how the
+    // threads take turns. One that held the short last batch first grows once.
     let mut fetched = Prefetch::ahead(data.loader(&batches).unwrap(), 2).unwrap();
     let (all, large) = in_later_epochs(&mut fetched).unwrap();
-    assert_eq!(large, 0);
-    assert!(all < 8 * 4, "{all} allocations in 8 epochs of 11 batches");
+    assert!(large <= 4 * 2, "{large} large allocations in 8 epochs of 11 batches");
+    // Waiting for another thread may take a few bytes of the standard library.
+    assert!(all - large < 8 * 4, "{all} allocations in 8 epochs of 11 batches");
     // The counter counts: batches that are kept are new memory.
     let before = LARGE.load(Ordering::SeqCst);
     assert_eq!(batches.over(&data, 0).unwrap().collect::<Vec<_>>().len(), 11);
