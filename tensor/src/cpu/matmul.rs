@@ -114,6 +114,8 @@ impl Cut {
         while m.div_ceil(rows) * n.div_ceil(cols) < wanted {
             if cols > 2 * shape.cols {
                 cols = (cols / 2).next_multiple_of(shape.cols);
+            } else if k.saturating_mul(n) > LARGE_RIGHT && m.div_ceil(rows) * n.div_ceil(cols) >= 8 {
+                break;
             } else if rows > shape.rows {
                 rows = (rows / 2).next_multiple_of(shape.rows);
             } else if cols > shape.cols {

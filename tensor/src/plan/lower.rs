@@ -2,6 +2,7 @@
 
 use super::{
     Arg, Row, Source, Step,
+    carry::Carry,
     cluster::{Cluster, Clusters, Item, Role, Seed, cluster},
     emit::{Emitted, Leaving, Location, Scope, emit},
     fold::fill,
@@ -193,6 +194,7 @@ impl Lowering<'_> {
             readers: readers(&clusters),
             pinned: result_ids.iter().copied().collect(),
             loops: HashMap::new(),
+            histories: HashSet::new(),
             depth,
         };
         for c in schedule(&clusters) {
@@ -238,21 +240,12 @@ impl Lowering<'_> {
             Role::State(state) => whole(self.states[state]),
             Role::Copy(result) | Role::Fold(result) => g.targets.results[result].1.clone(),
             Role::Carry(id, n) => {
-                let Prim::Scan(looped) = &g.nodes[id].prim else {
-                    return Err(Error::argument("a carry without a loop"));
-                };
-                let carries = g.loops.entry(id).or_default();
-                while carries.len() <= n {
-                    // Two rows: a step reads one and writes the other.
-                    let bytes = 2 * looped.params[carries.len()].bytes();
-                    self.out.memory.push(Memory {
-                        kind: Kind::Temporary,
-                        bytes,
-                        label: format!("{} carry", g.labels[id]),
-                    });
-                    carries.push(self.out.memory.len() - 1);
+                if !g.loops.contains_key(&id) {
+                    let carries = self.carries(g, id)?;
+                    g.loops.insert(id, carries);
                 }
-                whole(carries[n])
+                let carry = g.loops[&id].get(n).ok_or_else(|| Error::argument("a carry without a loop"))?;
+                carry.initial()
             }
             Role::Part(concat, _) => self.place(g, None, concat),
             Role::Value => {
@@ -308,7 +301,7 @@ impl Lowering<'_> {
     fn looped(&mut self, g: &mut Graph, id: Id) -> Result<()> {
         let Prim::Scan(looped) = &g.nodes[id].prim else { return Err(Error::argument("a loop without a body")) };
         let Loop { spec, nodes, outputs, folds, params, labels } = &**looped;
-        let carries = g.loops.get(&id).cloned().unwrap_or_default();
+        let carries = g.loops.remove(&id).unwrap_or_default();
         let depth = g.depth;
         let row = |stride: usize, start: usize, down: bool, modulo: usize| Row {
             depth,
@@ -323,7 +316,7 @@ impl Lowering<'_> {
             let Prim::Param(p) = node.prim else { continue };
             let numel = params[p].shape.numel();
             let location = if p < spec.carries {
-                Location { buffer: carries[p], offset: 0, rows: vec![row(numel, 0, false, 2)] }
+                carries[p].before(depth)
             } else {
                 let operand = dense_base(g.nodes, g.nodes[id].inputs[p]);
                 let mut location = g
@@ -343,10 +336,13 @@ impl Lowering<'_> {
         for (part, &value) in outputs.iter().enumerate() {
             let numel = nodes[value].meta.shape.numel();
             let location = if part < spec.carries {
-                Location { buffer: carries[part], offset: 0, rows: vec![row(numel, 1, false, 2)] }
+                carries[part].after(depth)
             } else {
                 // What nobody reads is not computed.
                 let Some(stacked) = part_id(g.nodes, id, part) else { continue };
+                if g.histories.contains(&stacked) {
+                    continue;
+                }
                 let mut location = self.place(g, None, stacked);
                 match part < outputs.len() - folds.len() {
                     true => location.rows.push(row(numel, first, spec.reverse, steps)),
@@ -369,13 +365,40 @@ impl Lowering<'_> {
         self.graph(nodes, &labels, sources, &targets, g.depth + 1)?;
         let body = std::mem::replace(&mut self.out.compute, before);
         self.out.compute.push(Step::Loop { trips: steps, body });
-        for (part, &buffer) in carries.iter().enumerate() {
+        for (part, carry) in carries.iter().enumerate() {
             if let Some(last) = part_id(g.nodes, id, part) {
-                let offset = (steps % 2 * params[part].shape.numel()) as u64;
-                g.locations.insert(last, Location { buffer, offset, rows: Vec::new() });
+                g.locations.insert(last, carry.last());
             }
         }
         Ok(())
+    }
+
+    /// Memory for the carries of a loop. Stacks of a carry, before or after each step, lie in the carry's own memory.
+    fn carries(&mut self, g: &mut Graph, id: Id) -> Result<Vec<Carry>> {
+        let Prim::Scan(looped) = &g.nodes[id].prim else { return Err(Error::argument("a carry without a loop")) };
+        let spec = &looped.spec;
+        let mut carries = Vec::with_capacity(spec.carries);
+        for (n, meta) in looped.params.iter().take(spec.carries).enumerate() {
+            let stacks = (spec.carries..looped.outputs.len() - looped.folds.len()).filter_map(|part| {
+                let value = looped.outputs[part];
+                let before = looped.nodes[value].prim == Prim::Param(n);
+                let stacked = part_id(g.nodes, id, part).filter(|stacked| !g.home.contains_key(stacked))?;
+                (before || value == looped.outputs[n]).then_some((stacked, before))
+            });
+            let stacks: Vec<(Id, bool)> = stacks.collect();
+            // Two rows do where nobody reads the stacks: a step reads one and writes the other.
+            let rows = if stacks.is_empty() { 2 } else { spec.steps + 1 };
+            let bytes = rows as u64 * meta.bytes();
+            let buffer = self.buffer(Kind::Temporary, bytes, &format!("{} carry", g.labels[id]));
+            let down = spec.reverse && !stacks.is_empty();
+            let carry = Carry { buffer, numel: meta.shape.numel() as u64, rows, steps: spec.steps, down };
+            for (stacked, before) in stacks {
+                g.histories.insert(stacked);
+                g.locations.insert(stacked, carry.stack(before));
+            }
+            carries.push(carry);
+        }
+        Ok(carries)
     }
 }
 
@@ -392,8 +415,10 @@ struct Graph<'g> {
     readers: HashMap<Id, usize>,
     /// Values whose memory must not be taken over.
     pinned: HashSet<Id>,
-    /// Buffers of the carries of each loop.
-    loops: HashMap<Id, Vec<usize>>,
+    /// The carries of each loop that is about to run.
+    loops: HashMap<Id, Vec<Carry>>,
+    /// Stacks that lie in the memory of a carry.
+    histories: HashSet<Id>,
     depth: u8,
 }
 

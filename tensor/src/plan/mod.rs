@@ -2,6 +2,7 @@
 
 pub mod axes;
 pub mod cache;
+mod carry;
 mod cluster;
 mod coords;
 mod emit;

@@ -2,7 +2,7 @@
 
 use crate::graph::{Body, Op, ScanSpec, Tensor};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -23,9 +23,8 @@ pub(super) struct Group {
     pub body: Arc<Body>,
     /// How they loop.
     pub spec: ScanSpec,
-    /// `(output of the body, number among the used ones)`, carries always.
-    pub parts: Vec<(usize, usize)>,
-    used: HashSet<usize>,
+    /// The outputs of the body that anyone reads, and all carries, ascending.
+    pub used: BTreeSet<usize>,
 }
 
 impl Scans {
@@ -38,7 +37,7 @@ impl Scans {
             let alike = groups.entry(Key::new(body, &node.inputs(), spec)).or_default();
             let at = alike.iter().position(|group| prefix(&group.body, body)).unwrap_or_else(|| {
                 let used = (0..spec.carries).collect();
-                alike.push(Group { body: body.clone(), spec: *spec, parts: Vec::new(), used });
+                alike.push(Group { body: body.clone(), spec: *spec, used });
                 alike.len() - 1
             });
             let group = &mut alike[at];
@@ -46,11 +45,6 @@ impl Scans {
                 group.body = body.clone();
             }
             group.used.extend((0..node.metas().len()).filter(|&o| used.contains(&tensor.sibling(o).key())));
-        }
-        for group in groups.values_mut().flatten() {
-            let mut used: Vec<_> = group.used.iter().copied().collect();
-            used.sort_unstable();
-            group.parts = used.into_iter().enumerate().map(|(part, out)| (out, part)).collect();
         }
         Scans(groups)
     }

@@ -149,6 +149,7 @@ pub fn trace(placeholders: &[Tensor], outputs: &[Tensor], updates: &[(Variable, 
         seen: HashMap::new(),
         labels: Vec::new(),
         outside: Some(Outside::default()),
+        invariants: None,
     };
     let mut env = Env::new();
     for placeholder in placeholders {
@@ -207,6 +208,8 @@ struct Tracer<'a> {
     seen: HashMap<TracedNode, Id>,
     labels: Vec<String>,
     outside: Option<Outside>,
+    /// Present inside loop bodies.
+    invariants: Option<Invariants>,
 }
 
 fn lost(tensor: &Tensor) -> Error {
@@ -311,7 +314,7 @@ impl Tracer<'_> {
             Op::View(view) => self.view(view, ids[0], meta, &label),
             Op::Concat(axis) => push(Prim::Concat(*axis), ids),
             Op::Reduce(op, axes) => self.reduce(*op, axes, ids[0], meta, &label),
-            Op::MatMul(how) => push(Prim::MatMul(*how), ids),
+            Op::MatMul(how) => self.matmul(*how, ids, meta, &label),
             Op::Conv2d(kind, conv) => push(Prim::Conv2d(kind.clone(), *conv), ids),
             Op::Pool2d(kind, pool) => push(Prim::Pool2d(kind.clone(), *pool), ids),
             Op::Gather(axis) => push(Prim::Gather(*axis), ids),
@@ -330,8 +333,8 @@ impl Tracer<'_> {
             }
             Op::Scan(_, spec) => {
                 let group = scans.of(tensor, inputs).ok_or_else(|| lost(tensor))?;
-                let scan = self.scan(group, ids, &label)?;
-                for &(out, part) in &group.parts {
+                let (scan, parts) = self.scan(group, ids, &label)?;
+                for (&out, part) in group.used.iter().zip(parts) {
                     let meta = group.body.outputs[out].meta()?.clone();
                     let meta = if out < spec.carries { meta } else { stacked(&meta, spec.steps) };
                     let id = self.push(Prim::Part(part), vec![scan], meta, &label);
@@ -456,14 +459,16 @@ impl Tracer<'_> {
         }
     }
 
-    fn scan(&mut self, group: &Group, ids: Vec<Id>, label: &str) -> Result<Id> {
-        let Group { body, spec, parts, .. } = group;
+    /// A loop, and the number of the part that each used output is. Outputs that stack the same value are one part.
+    fn scan(&mut self, group: &Group, mut ids: Vec<Id>, label: &str) -> Result<(Id, Vec<usize>)> {
+        let Group { body, spec, used } = group;
         let mut inner = Tracer {
             scalars: &mut *self.scalars,
             nodes: Vec::new(),
             seen: HashMap::new(),
             labels: Vec::new(),
             outside: None,
+            invariants: Some(Invariants { first: spec.carries + spec.inputs, given: ids.len(), turned: Vec::new() }),
         };
         let mut env = Env::new();
         let mut params = Vec::new();
@@ -472,14 +477,67 @@ impl Tracer<'_> {
             env.insert(param.key(), inner.push(Prim::Param(i), Vec::new(), meta.clone(), "param"));
             params.push(meta);
         }
-        let wanted: Vec<Tensor> = parts.iter().map(|&(out, _)| body.outputs[out].clone()).collect();
+        let wanted: Vec<Tensor> = used.iter().map(|&out| body.outputs[out].clone()).collect();
         inner.walk(&wanted, &mut env)?;
-        let outputs =
-            wanted.iter().map(|t| env.get(&t.key()).copied().ok_or_else(|| lost(t))).collect::<Result<Vec<_>>>()?;
-        let nodes = inner.nodes;
+        let mut outputs: Vec<Id> = Vec::new();
+        let mut parts = Vec::new();
+        for (n, tensor) in wanted.iter().enumerate() {
+            let id = env.get(&tensor.key()).copied().ok_or_else(|| lost(tensor))?;
+            let stacked = outputs.iter().skip(spec.carries).position(|&other| other == id && n >= spec.carries);
+            parts.push(stacked.map_or(outputs.len(), |at| spec.carries + at));
+            if stacked.is_none() {
+                outputs.push(id);
+            }
+        }
+        let Tracer { nodes, invariants, .. } = inner;
+        for invariant in invariants.map(|i| i.turned).unwrap_or_default() {
+            let turned = turned(&params[invariant]);
+            ids.push(self.view(&View::Permute(vec![1, 0]), ids[invariant], turned.clone(), label));
+            params.push(turned);
+        }
         let meta = wanted[0].meta()?.clone();
         let traced = Loop { spec: *spec, nodes, outputs, folds: Vec::new(), params, labels: Vec::new() };
-        Ok(self.push(Prim::Scan(Arc::new(traced)), ids, meta, label))
+        Ok((self.push(Prim::Scan(Arc::new(traced)), ids, meta, label), parts))
+    }
+
+    /// A product with an invariant matrix that is turned becomes a product with the matrix turned once, before the loop:
+    /// else each step would turn it, or copy it to an order that is fast to read.
+    fn matmul(&mut self, how: MatMul, ids: Vec<Id>, meta: Meta, label: &str) -> Id {
+        let right = &self.nodes[ids[1]];
+        if let (true, Prim::Param(param), 2, Some(invariants)) =
+            (how.transpose_b, &right.prim, right.meta.shape.rank(), &mut self.invariants)
+            && let Some(turned_param) = invariants.turn(*param)
+        {
+            let matrix = turned(&right.meta);
+            let matrix = self.push(Prim::Param(turned_param), Vec::new(), matrix, "param");
+            let how = MatMul { transpose_b: false, ..how };
+            return self.push(Prim::MatMul(how), vec![ids[0], matrix], meta, label);
+        }
+        self.push(Prim::MatMul(how), ids, meta, label)
+    }
+}
+
+/// The parameters of a loop's body that are the same in every step.
+struct Invariants {
+    /// The first of them.
+    first: usize,
+    /// Parameters that the body was recorded with.
+    given: usize,
+    /// Those that are turned before the loop, in the order of the parameters that this adds.
+    turned: Vec<usize>,
+}
+
+impl Invariants {
+    /// The parameter that holds this one turned, if this one is an invariant.
+    fn turn(&mut self, param: usize) -> Option<usize> {
+        if !(self.first..self.given).contains(&param) {
+            return None;
+        }
+        let at = self.turned.iter().position(|&p| p == param).unwrap_or_else(|| {
+            self.turned.push(param);
+            self.turned.len() - 1
+        });
+        Some(self.given + at)
     }
 }
 
@@ -490,6 +548,10 @@ struct Padded {
     before: usize,
     len: usize,
     zero: crate::dtype::Scalar,
+}
+
+fn turned(matrix: &Meta) -> Meta {
+    Meta { shape: matrix.shape.iter().rev().copied().collect(), dtype: matrix.dtype }
 }
 
 fn stacked(meta: &Meta, steps: usize) -> Meta {
