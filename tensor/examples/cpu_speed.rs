@@ -194,6 +194,27 @@ impl Bench {
         let kernel = Kernel { label: name.into(), shape, core: Core::Map, block, args };
         self.kernel(&format!("map {name} {n}"), kernel, &vec![n; inputs as usize + 1], n as f64);
     }
+    /// Sixteen additions and products in turn, over rows of this length: what an instruction costs.
+    fn chain(&self, rows: usize, len: usize) {
+        let shape = vec![rows, len];
+        let mut block = Block::default();
+        let mut value = block.push(Inst::Load(access(0, row_major(&shape))), DType::F32);
+        let by = block.push(Inst::Load(access(1, Affine { offset: 0, strides: vec![0, 1] })), DType::F32);
+        for n in 0..16 {
+            let op = if n % 2 == 0 { Binary::Add } else { Binary::Mul };
+            value = block.push(Inst::Binary(op, value, by), DType::F32);
+        }
+        store(&mut block, value, 2, &shape);
+        let read = ArgSpec { dtype: DType::F32, usage: Use::Read };
+        let args = vec![read, read, ArgSpec { dtype: DType::F32, usage: Use::Write }];
+        let kernel = Kernel { label: "chain".into(), shape, core: Core::Map, block, args };
+        self.kernel(
+            &format!("chain of 16, rows of {len}"),
+            kernel,
+            &[rows * len, len, rows * len],
+            (16 * rows * len) as f64,
+        );
+    }
     fn reduce(&self, op: ReduceOp, space: &[usize], reduced: &[bool]) {
         let shape: Vec<usize> = space.iter().zip(reduced).filter(|(_, r)| !**r).map(|(n, _)| *n).collect();
         let mut load = Block::default();
@@ -338,6 +359,9 @@ fn main() {
             let y = b.push(Inst::Binary(Binary::Mul, 2, t), DType::F32);
             b.push(Inst::Binary(Binary::Add, x, y), DType::F32)
         });
+    }
+    for len in [256, 512, 4096] {
+        bench.chain(8192 / len, len);
     }
     for unary in Unary::ALL.into_iter().filter(|u| *u != Unary::Not && *u != Unary::IsFinite) {
         bench.map(&format!("unary {}", unary.name()), 1 << 15, 1, |b| b.push(Inst::Unary(unary, 0), DType::F32));

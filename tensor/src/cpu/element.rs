@@ -53,6 +53,7 @@ fn zip<T: Copy, R>(to: &mut [R], a: Operand<'_, T>, b: Operand<'_, T>, f: impl F
 }
 
 /// One element to one. `dtype` is the operand's type.
+#[inline(always)]
 pub(super) fn unary(op: Unary, dtype: DType, to: &mut [u32], a: &[u32]) {
     match dtype {
         DType::F32 => unary_float(op, to, bytemuck::cast_slice(a)),
@@ -121,7 +122,142 @@ vectorised! {
     }
 }
 
+/// `second(first(a, b), c)` of floats, or `second(c, first(a, b))` if turned: `first` adds, subtracts or multiplies, `second`
+/// may divide too.
+#[inline(always)]
+pub(super) fn pair(
+    how: (Binary, Binary, bool),
+    to: &mut [u32],
+    a: Operand<'_, u32>,
+    b: Operand<'_, u32>,
+    c: Operand<'_, u32>,
+) {
+    pair_float(how, bytemuck::cast_slice_mut(to), a.floats(), b.floats(), c.floats());
+}
+
+/// `compare(a, b) ? yes : no` of floats: `compare` is `Lt` or `Le`.
+#[inline(always)]
+pub(super) fn choose(compare: Binary, to: &mut [u32], [a, b]: [Operand<'_, u32>; 2], [yes, no]: [Operand<'_, u32>; 2]) {
+    choose_float(compare, to, [a.floats(), b.floats()], [yes, no]);
+}
+
+/// Three elements to one; not all operands are one word.
+#[inline(always)]
+fn zip3<T: Copy, U: Copy, R>(
+    to: &mut [R],
+    a: Operand<'_, T>,
+    b: Operand<'_, T>,
+    c: Operand<'_, U>,
+    f: impl Fn(T, T, U) -> R,
+) {
+    match (a, b) {
+        (Operand::Many(a), Operand::Many(b)) => match c {
+            Operand::Many(c) => {
+                for ((r, &z), (&x, &y)) in to.iter_mut().zip(c).zip(a.iter().zip(b)) {
+                    *r = f(x, y, z);
+                }
+            }
+            Operand::One(z) => zip(to, Operand::Many(a), Operand::Many(b), |x, y| f(x, y, z)),
+        },
+        (Operand::Many(a), Operand::One(y)) => match c {
+            Operand::Many(c) => {
+                for ((r, &z), &x) in to.iter_mut().zip(c).zip(a) {
+                    *r = f(x, y, z);
+                }
+            }
+            Operand::One(z) => map(to, a, |x| f(x, y, z)),
+        },
+        (Operand::One(x), Operand::Many(b)) => match c {
+            Operand::Many(c) => {
+                for ((r, &z), &y) in to.iter_mut().zip(c).zip(b) {
+                    *r = f(x, y, z);
+                }
+            }
+            Operand::One(z) => map(to, b, |y| f(x, y, z)),
+        },
+        (Operand::One(x), Operand::One(y)) => match c {
+            Operand::Many(c) => map(to, c, |z| f(x, y, z)),
+            Operand::One(z) => to.iter_mut().for_each(|r| *r = f(x, y, z)),
+        },
+    }
+}
+
+vectorised! {
+    fn pair_float(
+        how: (Binary, Binary, bool),
+        to: &mut [f32],
+        a: Operand<'_, f32>,
+        b: Operand<'_, f32>,
+        c: Operand<'_, f32>,
+    ) {
+        match how {
+            (Binary::Add, Binary::Add, _) => zip3(to, a, b, c, |x, y, z| (x + y) + z),
+            (Binary::Add, Binary::Mul, _) => zip3(to, a, b, c, |x, y, z| (x + y) * z),
+            (Binary::Add, Binary::Sub, false) => zip3(to, a, b, c, |x, y, z| (x + y) - z),
+            (Binary::Add, Binary::Sub, true) => zip3(to, a, b, c, |x, y, z| z - (x + y)),
+            (Binary::Add, Binary::Div, false) => zip3(to, a, b, c, |x, y, z| (x + y) / z),
+            (Binary::Add, Binary::Div, true) => zip3(to, a, b, c, |x, y, z| z / (x + y)),
+            (Binary::Sub, Binary::Add, _) => zip3(to, a, b, c, |x, y, z| (x - y) + z),
+            (Binary::Sub, Binary::Mul, _) => zip3(to, a, b, c, |x, y, z| (x - y) * z),
+            (Binary::Sub, Binary::Sub, false) => zip3(to, a, b, c, |x, y, z| (x - y) - z),
+            (Binary::Sub, Binary::Sub, true) => zip3(to, a, b, c, |x, y, z| z - (x - y)),
+            (Binary::Sub, Binary::Div, false) => zip3(to, a, b, c, |x, y, z| (x - y) / z),
+            (Binary::Sub, Binary::Div, true) => zip3(to, a, b, c, |x, y, z| z / (x - y)),
+            (Binary::Mul, Binary::Add, _) => zip3(to, a, b, c, |x, y, z| (x * y) + z),
+            (Binary::Mul, Binary::Mul, _) => zip3(to, a, b, c, |x, y, z| (x * y) * z),
+            (Binary::Mul, Binary::Sub, false) => zip3(to, a, b, c, |x, y, z| (x * y) - z),
+            (Binary::Mul, Binary::Sub, true) => zip3(to, a, b, c, |x, y, z| z - (x * y)),
+            (Binary::Mul, Binary::Div, false) => zip3(to, a, b, c, |x, y, z| (x * y) / z),
+            (Binary::Mul, Binary::Div, true) => zip3(to, a, b, c, |x, y, z| z / (x * y)),
+            // No other pairs are made.
+            _ => {}
+        }
+    }
+    fn choose_float(compare: Binary, to: &mut [u32], of: [Operand<'_, f32>; 2], from: [Operand<'_, u32>; 2]) {
+        match compare {
+            Binary::Lt => choose_by(to, of, from, |x, y| x < y),
+            _ => choose_by(to, of, from, |x, y| x <= y),
+        }
+    }
+}
+
+#[inline(always)]
+fn choose_by(
+    to: &mut [u32],
+    [a, b]: [Operand<'_, f32>; 2],
+    [yes, no]: [Operand<'_, u32>; 2],
+    holds: impl Fn(f32, f32) -> bool,
+) {
+    match (yes, no) {
+        (Operand::One(yes), Operand::One(no)) => zip(to, a, b, |x, y| if holds(x, y) { yes } else { no }),
+        (Operand::Many(_), Operand::One(no)) => zip3(to, a, b, yes, |x, y, z| if holds(x, y) { z } else { no }),
+        (Operand::One(yes), Operand::Many(_)) => zip3(to, a, b, no, |x, y, z| if holds(x, y) { yes } else { z }),
+        (Operand::Many(yes), Operand::Many(no)) => {
+            let of = to.iter_mut().zip(yes.iter().zip(no));
+            match (a, b) {
+                (Operand::Many(a), Operand::Many(b)) => {
+                    for ((r, (&p, &q)), (&x, &y)) in of.zip(a.iter().zip(b)) {
+                        *r = if holds(x, y) { p } else { q };
+                    }
+                }
+                (Operand::Many(a), Operand::One(y)) => {
+                    for ((r, (&p, &q)), &x) in of.zip(a) {
+                        *r = if holds(x, y) { p } else { q };
+                    }
+                }
+                (Operand::One(x), Operand::Many(b)) => {
+                    for ((r, (&p, &q)), &y) in of.zip(b) {
+                        *r = if holds(x, y) { p } else { q };
+                    }
+                }
+                (Operand::One(x), Operand::One(y)) => to.copy_from_slice(if holds(x, y) { yes } else { no }),
+            }
+        }
+    }
+}
+
 /// Two elements to one. `dtype` is the operands' type.
+#[inline(always)]
 pub(super) fn binary(op: Binary, dtype: DType, to: &mut [u32], a: Operand<'_, u32>, b: Operand<'_, u32>) {
     match dtype {
         DType::F32 if op.is_comparison() => compare_float(op, to, a.floats(), b.floats()),

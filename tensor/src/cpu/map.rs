@@ -57,6 +57,7 @@ pub(super) fn cost(program: &Program) -> f64 {
             _,
         ) => 0.06,
         Kind::Unary(..) => 0.5,
+        Kind::Pair { .. } | Kind::Choose { .. } => 0.08,
         Kind::Acc | Kind::Const(_) | Kind::Scalar(_) => 0.0,
         _ => 0.06,
     });

@@ -13,9 +13,10 @@ use super::{
 use crate::{
     dtype::DType,
     error::{Error, Result},
+    graph::{Binary, Unary},
     plan::{
         Core, Kernel, MatrixView,
-        expr::{Access, Affine},
+        expr::{Access, Affine, Block, Inst},
     },
 };
 use std::ops::Range;
@@ -33,6 +34,19 @@ const MOST_PIECES: usize = 48;
 const PACKED_ROWS: usize = 48;
 /// A right operand of more elements than this does not stay in the second cache.
 const LARGE_RIGHT: usize = 1 << 19;
+
+/// What the block does to an element of the result, in floating-point operations of a product that take as long.
+fn block_flops(block: &Block) -> usize {
+    const INSTRUCTION: usize = 15;
+    let costs = block.insts.iter().map(|inst| match inst {
+        Inst::Acc | Inst::Const { .. } | Inst::Scalar { .. } => 0,
+        Inst::Random { .. } => 20 * INSTRUCTION,
+        Inst::Unary(Unary::Neg | Unary::Abs | Unary::Relu | Unary::Square | Unary::Not, _) => INSTRUCTION,
+        Inst::Unary(..) | Inst::Binary(Binary::Pow | Binary::Rem, ..) => 8 * INSTRUCTION,
+        _ => INSTRUCTION,
+    });
+    costs.sum()
+}
 
 /// Pieces that a product of so many operations should be cut into: each costs packing, and an even share for every thread.
 fn wanted(flops: usize) -> usize {
@@ -60,6 +74,8 @@ enum Packing {
 #[derive(Clone, Copy, Debug)]
 struct Cut {
     batch: usize,
+    /// Floating-point operations for an element of the result.
+    work: usize,
     m: usize,
     n: usize,
     k: usize,
@@ -102,7 +118,8 @@ impl Cut {
         };
         let (m, n, k, batch) = (*m, *n, *k, batch_shape.iter().product::<usize>());
         let shape = tile_shape();
-        let wanted = wanted((2 * m * n).saturating_mul(k.max(1)).saturating_mul(batch)).div_ceil(batch);
+        let work = 2 * k.max(1) + block_flops(&kernel.block);
+        let wanted = wanted((m * n).saturating_mul(work).saturating_mul(batch)).div_ceil(batch);
         let even = |len: usize, parts: usize, unit: usize| len.div_ceil(parts).next_multiple_of(unit).max(unit);
         // Rows are cut first: whole rows are long runs for the block, and the left operand is copied once. Then columns, and
         // single tiles only where there is nothing else to give to threads.
@@ -154,7 +171,7 @@ impl Cut {
             (high - low + 1).max(0) as usize
         };
         let converted = [extent(a, m, k), extent(b, k, n)];
-        Ok(Cut { batch, m, n, k, rows, cols, chunk, chunks_per_part, parts, packing, left, converted })
+        Ok(Cut { batch, work, m, n, k, rows, cols, chunk, chunks_per_part, parts, packing, left, converted })
     }
     fn padded(&self) -> usize {
         self.n.next_multiple_of(tile_shape().lanes)
@@ -252,7 +269,7 @@ impl MatMulKernel {
         let (row_blocks, col_blocks) = (cut.m.div_ceil(cut.rows), cut.n.div_ceil(cut.cols));
         let pieces = cut.batch * cut.parts * row_blocks * col_blocks;
         // Batches of small products go several to a piece.
-        let flops = 2 * cut.rows * cut.cols * cut.chunk * cut.chunks_per_part;
+        let flops = cut.rows * cut.cols * (cut.work / cut.parts);
         let grain = (PIECE / 2 / flops.max(1)).clamp(1, pieces.div_ceil(8).max(1));
         let grain = if pieces * flops < PIECE { pieces } else { grain };
         env.threads.run(pieces.div_ceil(grain), &|worker, piece| {

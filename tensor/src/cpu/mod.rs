@@ -33,6 +33,7 @@ mod map;
 mod matmul;
 mod memory;
 mod micro;
+mod pairs;
 mod pooling;
 mod profile;
 mod program;

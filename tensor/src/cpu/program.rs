@@ -5,7 +5,7 @@
 //! that a load is either the memory itself (stride 1), one word (stride 0) or a strided copy. Where rows are short, tiles
 //! span them, and only loads that are dense over the whole space avoid a copy.
 
-use super::{memory::Mem, storage};
+use super::{memory::Mem, pairs, storage};
 use crate::{
     dtype::DType,
     error::{Error, Result},
@@ -77,11 +77,54 @@ pub(super) enum Kind {
     Const(u32),
     Index(Line),
     Within(Vec<Limit>),
-    Random { key: [usize; 4], stream: u32, sample: Line, element: Line },
+    Random {
+        key: [usize; 4],
+        stream: u32,
+        sample: Line,
+        element: Line,
+    },
     Unary(Unary, usize),
-    Binary(Binary, usize, usize),
-    Select(usize, usize, usize),
+    Binary(Binary, [usize; 2]),
+    /// `condition ? yes : no`.
+    Select([usize; 3]),
     Cast(usize, DType),
+    /// `second(first(a, b), c)` of floats; `second(c, first(a, b))` if turned.
+    Pair {
+        first: Binary,
+        second: Binary,
+        turned: bool,
+        operands: [usize; 3],
+    },
+    /// `compare(a, b) ? yes : no`, where floats are compared.
+    Choose {
+        compare: Binary,
+        operands: [usize; 4],
+    },
+}
+
+impl Kind {
+    /// The results it reads.
+    pub(super) fn operands(&self) -> impl Iterator<Item = usize> {
+        let mut copy = self.clone();
+        let mut read = [None; 4];
+        for (to, r) in read.iter_mut().zip(copy.operands_mut()) {
+            *to = Some(*r);
+        }
+        read.into_iter().flatten()
+    }
+    /// As [`operands`](Kind::operands), to be renumbered.
+    pub(super) fn operands_mut(&mut self) -> std::slice::IterMut<'_, usize> {
+        match self {
+            Kind::Load(_) | Kind::Acc | Kind::Scalar(_) | Kind::Const(_) | Kind::Index(_) | Kind::Within(_) => {
+                [].iter_mut()
+            }
+            Kind::Random { key, .. } => key.iter_mut(),
+            Kind::Unary(_, a) | Kind::Cast(a, _) => std::slice::from_mut(a).iter_mut(),
+            Kind::Binary(_, operands) => operands.iter_mut(),
+            Kind::Select(operands) | Kind::Pair { operands, .. } => operands.iter_mut(),
+            Kind::Choose { operands, .. } => operands.iter_mut(),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -165,8 +208,8 @@ impl Program {
                     element: axes.line(element).map_err(wrong)?,
                 },
                 Inst::Unary(op, a) => Kind::Unary(*op, reg(*a)),
-                Inst::Binary(op, a, b) => Kind::Binary(*op, reg(*a), reg(*b)),
-                Inst::Select(c, a, b) => Kind::Select(reg(*c), reg(*a), reg(*b)),
+                Inst::Binary(op, a, b) => Kind::Binary(*op, [*a, *b].map(reg)),
+                Inst::Select(c, a, b) => Kind::Select([*c, *a, *b].map(reg)),
                 Inst::Cast { from, to } => Kind::Cast(reg(*from), *to),
             };
             if let Kind::Load(place) = &kind
@@ -194,7 +237,8 @@ impl Program {
                 None => return Err(wrong("stores a register that does not exist".into())),
             }
         }
-        let slots = place_registers(block, &mut ops);
+        pairs::fuse(&mut ops, &mut stores);
+        let slots = place_registers(&mut ops, &stores);
         let inner = axes.lens[axes.rank - 1];
         let spanning = inner < LONG_ROW && axes.rank > 1;
         let pitch = TILE.min(REGISTER_BYTES / (4 * slots.max(1)) / 16 * 16);
@@ -252,15 +296,13 @@ fn check_types(inst: &Inst, dtype: DType, dtypes: &[DType]) -> Result<(), String
 }
 
 /// Gives every result a buffer, so that few are in use at once; returns their number.
-fn place_registers(block: &Block, ops: &mut [Op]) -> usize {
+fn place_registers(ops: &mut [Op], stores: &[(usize, Place)]) -> usize {
     let mut last_use = vec![0; ops.len()];
-    for (at, inst) in block.insts.iter().enumerate() {
-        for r in Block::operands(inst) {
-            last_use[r as usize] = at;
-        }
+    for (at, op) in ops.iter().enumerate() {
+        op.kind.operands().for_each(|r| last_use[r] = at);
     }
-    for store in &block.stores {
-        last_use[store.reg as usize] = usize::MAX;
+    for (reg, _) in stores {
+        last_use[*reg] = usize::MAX;
     }
     // The last one is the value of a `load` hole.
     if let Some(last) = last_use.last_mut() {
@@ -274,10 +316,10 @@ fn place_registers(block: &Block, ops: &mut [Op]) -> usize {
             count += 1;
             count - 1
         });
-        let mut operands = Block::operands(&block.insts[at]);
+        let mut operands: Vec<usize> = ops[at].kind.operands().collect();
         operands.sort_unstable();
         operands.dedup();
-        free.extend(operands.iter().map(|&r| r as usize).filter(|&r| last_use[r] == at).map(|r| ops[r].slot));
+        free.extend(operands.iter().filter(|&&r| last_use[r] == at).map(|&r| ops[r].slot));
         if last_use[at] <= at {
             free.push(ops[at].slot);
         }

@@ -147,6 +147,7 @@ impl Program {
         }
     }
 
+    #[inline(always)]
     fn step<'a>(&self, op: &Op, frame: &Frame<'a>, tile: &Tile<'a>, values: &[Value<'a>; MAX_INSTS]) -> Value<'a> {
         let len = tile.len;
         match &op.kind {
@@ -214,7 +215,7 @@ impl Program {
                     value
                 }
             },
-            Kind::Binary(f, a, b) => match (values[*a], values[*b]) {
+            Kind::Binary(f, [a, b]) => match (values[*a], values[*b]) {
                 (Value::One(a), Value::One(b)) => {
                     one(|to| element::binary(*f, op.from, to, Operand::One(a), Operand::One(b)))
                 }
@@ -224,7 +225,7 @@ impl Program {
                     value
                 }
             },
-            Kind::Select(c, a, b) => match values[*c] {
+            Kind::Select([c, a, b]) => match values[*c] {
                 Value::One(c) => match values[if c != 0 { *a } else { *b }] {
                     Value::One(word) => Value::One(word),
                     // A copy: the register it lies in may be given to another result.
@@ -240,6 +241,18 @@ impl Program {
                     value
                 }
             },
+            Kind::Pair { first, second, turned, operands } => {
+                let [a, b, c] = operands.map(|r| values[r].operand(len));
+                let (value, to) = self.target(op, frame, tile);
+                element::pair((*first, *second, *turned), to, a, b, c);
+                value
+            }
+            Kind::Choose { compare, operands } => {
+                let [a, b, yes, no] = operands.map(|r| values[r].operand(len));
+                let (value, to) = self.target(op, frame, tile);
+                element::choose(*compare, to, [a, b], [yes, no]);
+                value
+            }
             Kind::Cast(a, dtype) => match values[*a] {
                 Value::One(a) => one(|to| element::cast(op.from, *dtype, to, &[a])),
                 Value::Many(a) => {
@@ -252,11 +265,13 @@ impl Program {
     }
 
     /// The register of an instruction.
+    #[inline(always)]
     fn register<'a>(&self, op: &Op, frame: &Frame<'a>, len: usize) -> (Value<'a>, &'a mut [u32]) {
         let register = frame.registers.part(op.slot * self.pitch * 4, self.pitch * 4);
         (Value::Many(register), register.write(0, len))
     }
     /// Where an instruction puts its result: its register, or the memory it is stored to.
+    #[inline(always)]
     fn target<'a>(&self, op: &Op, frame: &Frame<'a>, tile: &Tile<'_>) -> (Value<'a>, &'a mut [u32]) {
         let Some((_, place)) = op.direct.and_then(|number| self.stores.get(number)) else {
             return self.register(op, frame, tile.len);

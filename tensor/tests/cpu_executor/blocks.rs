@@ -288,6 +288,79 @@ fn every_cast_on_edges() {
     }
 }
 
+/// A kernel over `[3, 300]` whose arguments are read element by element, or (where `single` says so) one element a row.
+fn on_rows(single: &[bool], make: impl Fn(&mut Block) -> (u16, DType)) -> (Kernel, Vec<Data>) {
+    let shape = [3, 300];
+    let mut block = Block::default();
+    for (arg, &single) in single.iter().enumerate() {
+        let strides = if single { vec![1, 0] } else { vec![300, 1] };
+        block.push(Inst::Load(access(arg as u16, Affine { offset: 0, strides })), DType::F32);
+    }
+    let (reg, dtype) = make(&mut block);
+    block.stores.push(Store { reg, access: access(single.len() as u16, Affine::row_major(&shape)) });
+    let mut args = vec![spec(DType::F32, Use::Read); single.len()];
+    args.push(spec(dtype, Use::Write));
+    let mut data: Vec<Data> = (0..single.len()).map(|n| Data::new(DType::F32, 900, n as u32)).collect();
+    data.push(Data::zeros(dtype, 900));
+    (kernel(Core::Map, &shape, block, args), data)
+}
+
+fn all_of<const N: usize>() -> impl Iterator<Item = [bool; N]> {
+    (0..1_usize << N).map(|bits| std::array::from_fn(|i| bits >> i & 1 == 1))
+}
+
+/// Two instructions that become one loop are rounded as two.
+#[test]
+fn pairs_of_instructions() {
+    for single in all_of::<3>() {
+        for first in [Binary::Add, Binary::Sub, Binary::Mul] {
+            for second in [Binary::Add, Binary::Sub, Binary::Mul, Binary::Div, Binary::Max] {
+                for turned in [false, true] {
+                    let (kernel, data) = on_rows(&single, |block| {
+                        let x = block.push(Inst::Binary(first, 0, 1), DType::F32);
+                        let (a, b) = if turned { (2, x) } else { (x, 2) };
+                        (block.push(Inst::Binary(second, a, b), DType::F32), DType::F32)
+                    });
+                    check(&kernel, &data, &[], 0.0);
+                }
+            }
+        }
+    }
+}
+
+/// A square that is used once, a result that is used twice, one that is stored too, and a pair of pairs.
+#[test]
+fn pairs_where_results_are_used_otherwise() {
+    for (stored, twice) in [(false, false), (false, true), (true, false)] {
+        let (mut kernel, mut data) = on_rows(&[false, true], |block| {
+            let square = block.push(Inst::Unary(Unary::Square, 0), DType::F32);
+            let sum = block.push(Inst::Binary(Binary::Sub, 1, square), DType::F32);
+            let scaled = block.push(Inst::Binary(Binary::Mul, sum, 1), DType::F32);
+            let other = if twice { square } else { 0 };
+            (block.push(Inst::Binary(Binary::Div, other, scaled), DType::F32), DType::F32)
+        });
+        if stored {
+            kernel.block.stores.push(Store { reg: 2, access: access(3, Affine::row_major(&[3, 300])) });
+            kernel.args.push(spec(DType::F32, Use::Write));
+            data.push(Data::zeros(DType::F32, 900));
+        }
+        check(&kernel, &data, &[], 0.0);
+    }
+}
+
+#[test]
+fn choices_by_comparisons() {
+    for single in all_of::<4>() {
+        for compare in [Binary::Lt, Binary::Le, Binary::Eq] {
+            let (kernel, data) = on_rows(&single, |block| {
+                let condition = block.push(Inst::Binary(compare, 0, 1), DType::Bool);
+                (block.push(Inst::Select(condition, 2, 3), DType::F32), DType::F32)
+            });
+            check(&kernel, &data, &[], 0.0);
+        }
+    }
+}
+
 /// Adam's update: three arguments changed in place, scalars, many pieces of work.
 #[test]
 fn many_arguments_in_place() {
