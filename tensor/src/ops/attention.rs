@@ -172,7 +172,7 @@ impl Operands {
     fn weights(&self, sizes: &Sizes) -> Tensor {
         let scores = self.query.permute([0, 2, 1, 3]).matmul(&self.key.permute([0, 2, 3, 1]));
         let rows = self.is_causal.then(|| Tensor::iota(DType::I32, [sizes.queries, 1], 0));
-        softmax(scores, self.bias.as_ref(), self.mask.as_ref(), rows.as_ref())
+        masked(scores, self.bias.as_ref(), self.mask.as_ref(), rows.as_ref()).softmax(-1)
     }
 
     /// Attention to `value` `[b, h, s, dv]`, `block` queries at a time: `[b, t, h, dv]`.
@@ -225,7 +225,11 @@ impl Operands {
                 None => None,
             });
             let scores = query.matmul_with(key, MatMul { transpose_a: false, transpose_b: true });
-            Ok(vec![softmax(scores, bias, mask, rows).matmul(value)])
+            // Softmax, but what is divided is the mean, not the weights: each exponential is then computed once and read by the
+            // sum, by the product and in the gradient.
+            let scores = masked(scores, bias, mask, rows);
+            let e = (&scores - scores.max_keepdims(-1).stop_gradient()).exp();
+            Ok(vec![e.matmul(value) / e.sum_keepdims(-1)])
         })?;
         let spec = ScanSpec { steps, carries: 0, inputs: looped.len(), reverse: false };
         looped.extend(fixed);
@@ -237,8 +241,9 @@ impl Operands {
     }
 }
 
-/// Softmax over keys of scores `[b, h, t, s]`; `rows` `[t, 1]` are the numbers of the queries, if those after them are not seen.
-fn softmax(scores: Tensor, bias: Option<&Tensor>, mask: Option<&Tensor>, rows: Option<&Tensor>) -> Tensor {
+/// The scores `[b, h, t, s]`, as good as -∞ where a query may not attend; `rows` `[t, 1]` are the numbers of the queries, if they
+/// do not see later keys.
+fn masked(scores: Tensor, bias: Option<&Tensor>, mask: Option<&Tensor>, rows: Option<&Tensor>) -> Tensor {
     let mut scores = match bias {
         Some(bias) => scores + bias,
         None => scores,
@@ -258,7 +263,7 @@ fn softmax(scores: Tensor, bias: Option<&Tensor>, mask: Option<&Tensor>, rows: O
         };
         scores = mask.select(&scores, unseen);
     }
-    scores.softmax(-1)
+    scores
 }
 
 /// `[b, s, few, d]` as `[b, s, heads, d]`.
