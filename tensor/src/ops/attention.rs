@@ -24,7 +24,8 @@ pub struct Attention {
     /// Whether query `i` attends to the keys up to number `i` only.
     pub is_causal: bool,
     /// At most how many queries are computed at a time. If not said, all of them while their scores take less than
-    /// [`Attention::LARGE`] bytes, else blocks whose scores take about [`Attention::BLOCK`] bytes.
+    /// [`Attention::LARGE`] bytes or no more than the queries themselves, else blocks whose scores take about
+    /// [`Attention::BLOCK`] bytes.
     pub block: Option<usize>,
 }
 
@@ -34,7 +35,7 @@ impl Attention {
     /// Bytes of scores that a block aims at.
     pub const BLOCK: u64 = 4 << 20;
     /// The least number of queries in a block that is chosen by bytes: with fewer, products are slow.
-    const ROWS: usize = 32;
+    const ROWS: usize = 64;
 }
 
 impl Tensor {
@@ -119,7 +120,7 @@ impl Sizes {
         let whole = row.saturating_mul(self.queries as u64);
         let rows = match how.block {
             Some(rows) => rows.max(1),
-            None if whole < Attention::LARGE => self.queries,
+            None if whole < Attention::LARGE || self.keys <= self.width => self.queries,
             None => usize::try_from(Attention::BLOCK / row.max(1)).unwrap_or(usize::MAX).max(Attention::ROWS),
         };
         // Blocks of one size: as even as they can be.
