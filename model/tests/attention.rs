@@ -13,6 +13,10 @@ use addax::{
         testing::check,
     },
 };
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
 
 /// Numbers between -1 and 1 in no order.
 fn spread(shape: &[usize], salt: usize) -> Tensor {
@@ -21,66 +25,85 @@ fn spread(shape: &[usize], salt: usize) -> Tensor {
     Tensor::from_vec((0..count).map(at).collect::<Vec<_>>(), shape)
 }
 
-/// Values, gradients, and gradients of gradients of a few shapes, in blocks of `block` queries.
-fn graphs() -> Vec<Vec<Tensor>> {
-    // Batch, queries, keys, heads, block; whether causal; axes of a bias and of a mask.
-    type Case = ([usize; 5], bool, Option<[bool; 4]>, Option<[bool; 4]>);
-    let cases: [Case; 4] = [
-        ([2, 7, 5, 2, 3], false, None, None),
-        ([4, 9, 9, 2, 4], true, None, Some([true, false, false, true])),
-        ([2, 5, 20, 1, 1], false, Some([false, true, true, true]), Some([false, false, true, true])),
-        ([4, 16, 33, 3, 5], true, Some([true, false, false, true]), None),
-    ];
-    let graph = |([b, t, s, h, block], is_causal, bias, mask): Case| {
+/// Lengths and options.
+#[derive(Clone, Debug)]
+struct Case {
+    batch: usize,
+    queries: usize,
+    keys: usize,
+    heads: usize,
+    block: usize,
+    is_causal: bool,
+    /// Which axes of `[b, h, t, s]` a bias and a mask have; the others are broadcast.
+    bias: Option<[bool; 4]>,
+    mask: Option<[bool; 4]>,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let lengths = (prop::sample::select(vec![2usize, 4]), 1usize..18, 1usize..34, 1usize..4, 1usize..9);
+    let over = || prop::option::of(any::<[bool; 4]>());
+    (lengths, any::<bool>(), over(), over()).prop_map(|(lengths, is_causal, bias, mask)| {
+        let (batch, queries, keys, heads, block) = lengths;
+        Case { batch, queries, keys, heads, block, is_causal, bias, mask }
+    })
+}
+
+impl Case {
+    /// Values, gradients, and gradients of gradients.
+    fn graph(&self) -> Vec<Tensor> {
+        let Case { batch: b, queries: t, keys: s, heads: h, .. } = *self;
         let over = |axes: [bool; 4], salt: usize| {
             let shape: Vec<usize> =
                 [b, h, t, s].iter().zip(axes).map(|(n, there)| if there { *n } else { 1 }).collect();
             spread(&shape, salt)
         };
         let mut x = vec![spread(&[b, t, h, 4], 1), spread(&[b, s, h, 4], 2), spread(&[b, s, h, 3], 3)];
-        x.extend(bias.map(|axes| over(axes, 4)));
-        let mask = mask.map(|axes| over(axes, 5).greater_equal(-0.5).to_array().unwrap()).map(Tensor::from_array);
-        let how = Attention { bias: x.get(3).cloned(), mask, is_causal, block: Some(block), ..Attention::default() };
+        x.extend(self.bias.map(|axes| over(axes, 4)));
+        let mask = self.mask.map(|axes| over(axes, 5).greater_equal(-0.5).to_array().unwrap()).map(Tensor::from_array);
+        let (is_causal, block) = (self.is_causal, Some(self.block));
+        let how = Attention { bias: x.get(3).cloned(), mask, is_causal, block, ..Attention::default() };
         let y = x[0].dot_product_attention(&x[1], &x[2], &how);
         let first = grad(&(&y * y.sin()).sum_all(), &x).unwrap();
         let slope = first.iter().map(|g| g.square().sum_all()).reduce(|a, b| a + b).unwrap();
         let second = grad(&slope, &x[..2]).unwrap();
         std::iter::once(y).chain(first).chain(second).collect()
-    };
-    cases.into_iter().map(graph).collect()
-}
-
-/// The largest first axis is the batch.
-fn with_batch(tensors: &[Tensor], rows: usize) -> addax::Result<Vec<Array>> {
-    for leaf in topological(tensors, |_| false) {
-        if matches!(leaf.node().op(), Op::Leaf) && leaf.shape()?.first() == Some(&rows) {
-            let _same = leaf.of_samples();
-        }
     }
-    tensors.iter().map(Tensor::to_array).collect()
+
+    /// On the default device, against the reference; one result after the other, as a graph is split as a whole or not at all.
+    fn agrees(&self) -> Result<(), TestCaseError> {
+        let run = |tensors: &[Tensor]| {
+            for leaf in topological(tensors, |_| false) {
+                if matches!(leaf.node().op(), Op::Leaf) && leaf.shape()?.first() == Some(&self.batch) {
+                    let _same = leaf.of_samples();
+                }
+            }
+            tensors.iter().map(Tensor::to_array).collect()
+        };
+        check(&self.graph(), run).map_err(|failure| TestCaseError::fail(failure.to_string()))
+    }
 }
 
-/// One test, because the default device is one for the process.
+/// Random cases on the default device.
+fn agree(count: u32) {
+    TestRunner::new(Config::with_cases(count)).run(&cases(), |case| case.agrees()).unwrap_or_else(|e| panic!("{e}"));
+}
+
+/// Blocks are the formula with all scores at once in the reference (`autodiff/tests/attention.rs`), and executors are the
+/// reference. One test, because the default device is one for the process.
 #[test]
 fn executors_agree_with_the_reference() {
     for slices in [1, 2] {
         let device = Device::cpu().unwrap();
         device.set_rung(Some(Rung { slices, recompute: slices > 1 }));
         Device::set_default(&device);
-        for (n, graph) in graphs().iter().enumerate() {
-            let rows = graph[0].shape().unwrap()[0];
-            check(graph, |tensors| with_batch(tensors, rows)).unwrap_or_else(|e| panic!("case {n}, {slices}: {e}"));
-        }
+        agree(32);
         let split = device.plan_cache().split;
-        assert!((slices > 1) == (split > 0), "{split} graphs were split into {slices}");
+        assert!((slices > 1) == (split > 32), "{split} graphs were split into {slices}");
     }
     #[cfg(feature = "gpu")]
     if std::env::var("ADDAX_TEST_DEVICES").is_ok_and(|devices| devices.split(',').any(|d| d.trim() == "gpu")) {
         Device::set_default(&Device::by_name("gpu").expect("ADDAX_TEST_DEVICES names gpu, but there is no adapter"));
-        for (n, graph) in graphs().iter().enumerate() {
-            let run = |tensors: &[Tensor]| tensors.iter().map(Tensor::to_array).collect();
-            check(graph, run).unwrap_or_else(|e| panic!("case {n} on the gpu: {e}"));
-        }
+        agree(6);
     }
 }
 
