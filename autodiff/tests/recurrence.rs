@@ -347,9 +347,11 @@ proptest! {
         used in proptest::collection::vec(any::<bool>(), 4),
         wanted in proptest::collection::vec(any::<bool>(), 5),
         reverse in any::<bool>(),
+        recompute in any::<bool>(),
     ) {
         let shapes = [meta([2, 2]), meta([2, 2]), meta([2, 2]), meta([2, 2]), meta([2])];
         let cell = body(&shapes, |p| random_cell(&steps, picks, p));
+        let cell = if recompute { cell.recomputed() } else { cell };
         let x: Vec<Tensor> = leaves(vec![
             spread([2, 2], 0), spread([2, 2], 1), spread([3, 2, 2], 2), spread([2, 2], 3), spread([2], 4),
         ]);
