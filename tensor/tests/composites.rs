@@ -584,6 +584,8 @@ fn mistakes_in_attention_say_what_does_not_fit() {
     assert!(wrong.contains("[1, 3, 3, 2]"), "{wrong}");
     let wrong = says(&k, &k, of(Some(data(&[2, 2], 1)), None));
     assert!(wrong.contains("a bias of shape [2, 2] does not broadcast to [1, 2, 2, 3]"), "{wrong}");
+    let wrong = says(&k, &k, of(Some(Tensor::from_vec([1i32], [1])), None));
+    assert!(wrong.contains("a bias is a float, got int32"), "{wrong}");
     let wrong = says(&k, &k, of(None, Some(data(&[2, 3], 1))));
     assert!(wrong.contains("a mask is of truth values, got float32"), "{wrong}");
 }

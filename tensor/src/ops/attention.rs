@@ -23,15 +23,17 @@ pub struct Attention {
     pub scale: Option<f64>,
     /// Whether query `i` attends to the keys up to number `i` only.
     pub is_causal: bool,
-    /// At most how many queries are computed at a time. If not said, all of them while their scores take less than
-    /// [`Attention::LARGE`] bytes or no more than the queries themselves, else blocks whose scores take about
-    /// [`Attention::BLOCK`] bytes.
+    /// At most how many queries are computed at a time. If not said, all of them where their scores take less than
+    /// [`Attention::LARGE`] bytes or there are fewer than [`Attention::LONG`] keys, else blocks whose scores take about
+    /// [`Attention::BLOCK`] bytes. The four numbers were measured: `docs/benchmarks.md`.
     pub block: Option<usize>,
 }
 
 impl Attention {
     /// Bytes of scores from which on they are computed block by block.
     pub const LARGE: u64 = 16 << 20;
+    /// Keys from which on that is so: scores of fewer are about as large as what they are made of, and blocks would be slower.
+    pub const LONG: usize = 256;
     /// Bytes of scores that a block aims at.
     pub const BLOCK: u64 = 4 << 20;
     /// The least number of queries in a block that is chosen by bytes: with fewer, products are slow.
@@ -120,7 +122,7 @@ impl Sizes {
         let whole = row.saturating_mul(self.queries as u64);
         let rows = match how.block {
             Some(rows) => rows.max(1),
-            None if whole < Attention::LARGE || self.keys <= self.width => self.queries,
+            None if whole < Attention::LARGE || self.keys < Attention::LONG => self.queries,
             None => usize::try_from(Attention::BLOCK / row.max(1)).unwrap_or(usize::MAX).max(Attention::ROWS),
         };
         // Blocks of one size: as even as they can be.
@@ -154,6 +156,11 @@ impl Operands {
             let ones = std::iter::repeat_n(1, 4 - shape.rank());
             Ok(x.reshape(ones.chain(shape.iter().copied()).collect::<Shape>()))
         };
+        if let Some(bias) = &how.bias
+            && !bias.dtype()?.is_float()
+        {
+            return Err(Error::dtype(format!("attention: a bias is a float, got {}", bias.dtype()?)));
+        }
         if let Some(mask) = &how.mask
             && mask.dtype()? != DType::Bool
         {
