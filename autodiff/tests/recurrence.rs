@@ -171,8 +171,34 @@ fn the_forward_loop_is_extended_by_what_the_gradient_reads() {
     assert_eq!(wider.outputs.len() - plain.outputs.len(), 7);
 }
 
-/// Checks a loop of `body` against differences, and its gradient too.
+/// A loop that computes its steps again keeps h and c of each step and nothing else, and adds up what each step adds to Ū.
+#[test]
+fn a_loop_may_keep_its_carries_alone() {
+    let x = leaves(lstm_inputs(5));
+    let spec = ScanSpec { steps: 5, carries: 2, inputs: 1, reverse: false };
+    let out = Tensor::scan(&lstm_body().recomputed(), spec, &x).unwrap();
+    let gradients = grad(&(out[2].square().sum_all() + out[1].sin().sum_all()), &x).unwrap();
+    let all = scans(&gradients);
+    let (wider, _) = all.iter().filter(|(_, spec)| !spec.reverse).max_by_key(|(body, _)| body.outputs.len()).unwrap();
+    let kept: Vec<bool> = wider.outputs[3..].iter().map(|t| wider.params[..2].iter().any(|p| p.same(t))).collect();
+    assert_eq!(kept, [true, true]);
+    let (back, spec) = all.iter().find(|(_, spec)| spec.reverse).unwrap();
+    assert!(back.recompute);
+    // h̄, c̄, Ū; each step's h, c and cotangent of h, and its z.
+    assert_eq!((spec.carries, spec.inputs), (3, 4));
+    let kept = grad(&looped(5, &x), &x).unwrap();
+    for (a, b) in values(&gradients).iter().flatten().zip(values(&kept).iter().flatten()) {
+        assert!((a - b).abs() < 1e-12, "{a} and {b}");
+    }
+}
+
+/// Checks a loop of `body` against differences, and its gradient too; the same of a loop whose gradient computes steps again.
 fn check(name: &str, body: &Arc<Body>, spec: ScanSpec, inputs: &[Array]) {
+    check_one(name, body, spec, inputs);
+    check_one(&format!("{name}, recomputed"), &body.recomputed(), spec, inputs);
+}
+
+fn check_one(name: &str, body: &Arc<Body>, spec: ScanSpec, inputs: &[Array]) {
     let loss = |x: &[Tensor]| {
         let out = Tensor::scan(body, spec, x).unwrap();
         let terms = out.iter().filter(|t| t.dtype().unwrap().is_float()).map(|t| (t * 0.3).sin().sum_all());
@@ -321,9 +347,11 @@ proptest! {
         used in proptest::collection::vec(any::<bool>(), 4),
         wanted in proptest::collection::vec(any::<bool>(), 5),
         reverse in any::<bool>(),
+        recompute in any::<bool>(),
     ) {
         let shapes = [meta([2, 2]), meta([2, 2]), meta([2, 2]), meta([2, 2]), meta([2])];
         let cell = body(&shapes, |p| random_cell(&steps, picks, p));
+        let cell = if recompute { cell.recomputed() } else { cell };
         let x: Vec<Tensor> = leaves(vec![
             spread([2, 2], 0), spread([2, 2], 1), spread([3, 2, 2], 2), spread([2, 2], 3), spread([2], 4),
         ]);

@@ -5,7 +5,7 @@
 
 use addax_tensor::{
     DType, Tensor,
-    ops::{ConvNd, ConvTransposeNd, Interpolation, Pads, PoolNd},
+    ops::{Attention, ConvNd, ConvTransposeNd, Interpolation, Pads, PoolNd},
     reference,
 };
 
@@ -517,4 +517,75 @@ fn factorisations_multiply_back() {
         ([1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 0.0, 1.0, 0.0], 0.0),
     ];
     cases.into_iter().for_each(|(rows, want)| assert!((det(rows) - want).abs() < 1e-5, "{}", det(rows)));
+}
+
+#[test]
+fn attention() {
+    let (q, k, v) = (data(&[1, 2, 2, 2], 1), data(&[1, 3, 2, 2], 2), data(&[1, 3, 2, 2], 3));
+    // The second query may attend to nothing.
+    let mask = Some(Tensor::from_vec([true, false, true, false, false, false], [2, 3]));
+    let plain = Attention::default();
+    for block in [None, Some(1)] {
+        let check = |how: Attention, want: &[f32]| {
+            agree(q.dot_product_attention(&k, &v, &Attention { block, ..how }), &[1, 2, 2, 2], want);
+        };
+        check(
+            plain.clone(),
+            &[0.12035416, -0.87964582, -0.26178545, 0.25569269, 0.91631514, -0.083684862, -0.34142125, 0.33804804],
+        );
+        check(
+            Attention { scale: Some(0.3), is_causal: true, ..plain.clone() },
+            &[1.0, 0.0, -1.0, 0.75, 0.49083328, -0.50916678, -0.2148695, 0.095724583],
+        );
+        check(
+            Attention { mask: mask.clone(), ..plain.clone() },
+            &[1.1332743, 0.13327429, -0.88052076, 0.86947942, 0.66666669, -0.33333334, -0.41666669, 0.41666669],
+        );
+        check(
+            Attention { mask: mask.clone(), is_causal: true, bias: Some(data(&[1, 2, 2, 3], 4)), ..plain.clone() },
+            &[1.0, 0.0, -1.0, 0.75, 0.66666669, -0.33333334, -0.41666669, 0.41666669],
+        );
+        // Two heads of the queries for each of the keys.
+        let (q, k, v) = (data(&[2, 1, 4, 2], 5), data(&[2, 3, 2, 2], 6), data(&[2, 3, 2, 2], 7));
+        agree(
+            q.dot_product_attention(&k, &v, &Attention { block, ..plain.clone() }),
+            &[2, 1, 4, 2],
+            &[
+                0.13875303,
+                0.14405708,
+                2.9802322e-08,
+                0.15632562,
+                -0.44060627,
+                0.78025609,
+                -0.38051432,
+                1.0192477,
+                0.08176282,
+                -0.20086882,
+                -0.29338589,
+                0.078418732,
+                0.11592352,
+                -0.88407642,
+                0.12035416,
+                -0.87964582,
+            ],
+        );
+    }
+}
+
+#[test]
+fn mistakes_in_attention_say_what_does_not_fit() {
+    let (q, k) = (data(&[1, 2, 2, 2], 1), data(&[1, 3, 2, 2], 2));
+    let says =
+        |k: &Tensor, v: &Tensor, how: Attention| q.dot_product_attention(k, v, &how).check().unwrap_err().to_string();
+    let of = |bias: Option<Tensor>, mask: Option<Tensor>| Attention { bias, mask, ..Attention::default() };
+    let wrong = says(&k, &data(&[1, 4, 2, 2], 3), Attention::default());
+    assert!(wrong.contains("values [b, s, h, dv]") && wrong.contains("[1, 4, 2, 2]"), "{wrong}");
+    let wrong = says(&data(&[1, 3, 3, 2], 2), &data(&[1, 3, 3, 2], 3), Attention::default());
+    assert!(wrong.contains("[1, 3, 3, 2]"), "{wrong}");
+    let wrong = says(&k, &k, of(Some(data(&[2, 2], 1)), None));
+    assert!(wrong.contains("a bias of shape [2, 2] does not broadcast to [1, 2, 2, 3]"), "{wrong}");
+    let wrong = says(&k, &k, of(Some(Tensor::from_vec([1i32], [1])), None));
+    assert!(wrong.contains("a bias is a float, got int32"), "{wrong}");
+    let wrong = says(&k, &k, of(None, Some(data(&[2, 3], 1))));
+    assert!(wrong.contains("a mask is of truth values, got float32"), "{wrong}");
 }

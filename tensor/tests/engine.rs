@@ -171,6 +171,35 @@ fn a_loop_has_as_many_nodes_for_any_length() {
     assert_eq!(long[0].to_vec::<f32>().unwrap(), vec![(4999 * 5000 / 2) as f32; 2]);
 }
 
+/// Some results of a loop or composite may have been read before, in any order, and the others not.
+#[test]
+fn results_of_one_node_are_read_one_by_one() {
+    let row = Meta::new(DType::F32, [1]);
+    let body = Body::new("sum_and_square", &[row.clone(), row], |p| {
+        let sum = (&p[0] + &p[1]) * 0.5;
+        Ok(vec![sum.clone(), sum.square(), sum.exp()])
+    })
+    .unwrap();
+    let spec = ScanSpec { steps: 3, carries: 1, inputs: 1, reverse: false };
+    let xs = || Tensor::from_vec([1.0f32, 2.0, 4.0], [3, 1]) * 2.0;
+    let first = || Tensor::from_vec([3.0f32], [1]).exp();
+    let make: [&dyn Fn() -> Vec<Tensor>; 2] = [&|| Tensor::scan(&body, spec, &[first(), xs()]).unwrap(), &|| {
+        Tensor::call(&body, &[first(), xs().sum(0)]).unwrap()
+    }];
+    for make in make {
+        let want = make().iter().map(|t| t.sum_all().item::<f32>().unwrap()).sum::<f32>();
+        for read in 0..3 {
+            let out = make();
+            out[read].to_vec::<f32>().unwrap();
+            for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+                let total = order.into_iter().map(|i| out[i].sum_all()).reduce(|a, b| a + b).unwrap();
+                let got = total.item::<f32>().unwrap();
+                assert!((got - want).abs() <= 1e-5 * want.abs(), "{got} instead of {want}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_reversed_loop_sees_the_last_row_first() {
     let row = Meta::new(DType::F32, [1]);

@@ -5,6 +5,9 @@
 //! stacks those of the per-step inputs. Gradients of invariants are sums over steps: where the sum can be one product or one
 //! reduction over all steps, that is recorded after the loop ([`total`]), else the loop carries it. The number of nodes
 //! does not depend on the number of steps, and everything is a loop again, so that gradients have gradients.
+//!
+//! Where the body asks for it ([`Body::recomputed`]), nothing but carries is stacked: the reverse loop computes the rest of a
+//! step again, carries every sum, and is a loop of that kind itself.
 
 mod residual;
 mod total;
@@ -86,7 +89,7 @@ impl<'a> Reverse<'a> {
         let per_step = spec.carries..spec.carries + spec.inputs;
         let looped: Vec<usize> = (0..spec.carries).filter(|&j| looped[j]).collect();
         let inputs: Vec<usize> = per_step.clone().filter(|&i| gradient.gradients[i].is_some()).collect();
-        let mut totals = Totals::default();
+        let mut totals = Totals::new(body.recompute);
         let mut invariants = Vec::new();
         for (i, sum) in gradient.gradients.iter().enumerate().skip(per_step.end) {
             if let Some(sum) = sum {
@@ -163,7 +166,7 @@ impl<'a> Reverse<'a> {
         let spec_back = ScanSpec { carries: carries.len(), inputs: inputs.len(), reverse: !spec.reverse, ..spec };
         let values: Vec<Tensor> =
             carries.iter().map(|(_, v)| v).chain(inputs.iter().chain(&invariants).map(|(_, v)| v)).cloned().collect();
-        let back = Arc::new(Body { name: "scan_grad", params, outputs });
+        let back = Arc::new(Body { name: "scan_grad", params, outputs, recompute: body.recompute });
         let back = Tensor::scan(&back, spec_back, &values)?;
 
         // The values that come out: final carries, gradients of the per-step inputs, then what the totals are made of.
@@ -195,7 +198,7 @@ impl<'a> Reverse<'a> {
             return Ok(HashMap::new());
         }
         let outputs = body.outputs.iter().chain(&kept).cloned().collect();
-        let wider = Arc::new(Body { name: body.name, params: body.params.clone(), outputs });
+        let wider = Arc::new(Body { name: body.name, params: body.params.clone(), outputs, recompute: body.recompute });
         let results = Tensor::scan(&wider, spec, site.inputs)?;
         Ok(kept.iter().map(Tensor::key).zip(results.into_iter().skip(body.outputs.len())).collect())
     }

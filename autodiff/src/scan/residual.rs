@@ -29,7 +29,8 @@ impl Kept {
     /// For a reverse loop that computes `computed`, and after which the stacks of `stacked` are read.
     ///
     /// Kept are the values of the body that the gradient reads itself: the carries, products, and results of costly
-    /// functions. What is a cheap function of kept values, per-step inputs and invariants is computed again.
+    /// functions. What is a cheap function of kept values, per-step inputs and invariants is computed again; everything but
+    /// the carries is if the body asks for it.
     pub fn choose(body: &Body, spec: ScanSpec, computed: &[Tensor], stacked: &[Tensor]) -> Result<Kept> {
         let forward = topological(&body.outputs, |_| false);
         let params: Vec<Key> = body.params.iter().map(Tensor::key).collect();
@@ -66,13 +67,17 @@ impl Kept {
         for param in body.params.iter().skip(spec.carries) {
             at_hand.insert(param.key());
         }
+        if body.recompute {
+            stored.extend(params.iter().take(spec.carries));
+            at_hand.extend(params.iter().take(spec.carries));
+        }
         for tensor in &forward {
             let node = tensor.node();
             if position(tensor).is_none()
-                && is_cheap(node.op())
+                && (body.recompute || is_cheap(node.op()))
                 && node.inputs().iter().all(|i| at_hand.contains(&i.key()))
             {
-                at_hand.insert(tensor.key());
+                at_hand.extend((0..node.metas().len()).map(|out| (node.id(), out as u16)));
             }
             for out in 0..node.metas().len() {
                 let key = (node.id(), out as u16);

@@ -28,16 +28,22 @@ pub(super) enum Total {
 }
 
 /// What the totals of one loop need.
-#[derive(Default)]
 pub(super) struct Totals {
     /// Tensors of a step that are read as stacks.
     pub stacked: Vec<Tensor>,
     /// Tensors of a step that are added up in carries.
     pub carried: Vec<Tensor>,
     met: HashSet<(u64, u16)>,
+    /// Whether nothing may be stacked.
+    as_they_go: bool,
 }
 
 impl Totals {
+    /// None yet. Sums are carried rather than stacked if `as_they_go`.
+    pub fn new(as_they_go: bool) -> Self {
+        Totals { stacked: Vec::new(), carried: Vec::new(), met: HashSet::new(), as_they_go }
+    }
+
     /// How to sum `step` over all steps.
     pub fn total(&mut self, step: &Tensor) -> Result<Total> {
         let mut terms = Vec::new();
@@ -67,11 +73,11 @@ impl Totals {
             self.carried.pop();
         }
         Ok(match op {
-            Op::Reduce(ReduceOp::Sum, axes) => {
+            Op::Reduce(ReduceOp::Sum, axes) if !self.as_they_go => {
                 self.stack(&inputs);
                 inputs.into_iter().next().map(|x| Total::Reduced(axes.clone(), x)).ok_or_else(no_operand)?
             }
-            op if sums_over_rows(op, &inputs) => {
+            op if !self.as_they_go && sums_over_rows(op, &inputs) => {
                 self.stack(&inputs);
                 Total::Merged(op.clone(), meta, inputs)
             }

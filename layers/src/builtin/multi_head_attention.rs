@@ -9,13 +9,16 @@ use crate::{
     Base, Constraint, Cx, Field, Fields, Id, Ignored, Initializer, Json, Key, Kind, Layer, Never, Reader, Regularizer,
     Weight,
 };
-use addax_tensor::{Error, Result, Shape, Tensor};
+use addax_tensor::{Error, Result, Shape, Tensor, ops::Attention};
 
 /// Attention of several heads: `(query [b, t, n], value [b, s, m]) -> [b, t, n]`, with `key` as a third input where it differs
 /// from `value`.
 ///
 /// `softmax(q · kᵀ / √key_dim) · v` for each head, where `q`, `k` and `v` are dense projections of query, key and value to
 /// `[b, heads, .., key_dim]`; the heads side by side go through one more projection, to the width of the query or `output_shape`.
+///
+/// The scores of long sequences never exist as a whole ([`Tensor::dot_product_attention`]), so that memory grows with the length
+/// and not with its square; while training with `dropout` they do.
 ///
 /// ```
 /// use addax_layers::{Cx, MultiHeadAttention};
@@ -155,14 +158,15 @@ impl Layer for MultiHeadAttention {
         let q = self.project(cx, &self.query_dense, [features(query)?, heads, width], 1, query.clone())?;
         let k = self.project(cx, &self.key_dense, [features(key)?, heads, width], 1, key.clone())?;
         let v = self.project(cx, &self.value_dense, [features(value)?, heads, depth], 1, value.clone())?;
-        // [b, t, heads, width] -> [b, heads, t, width]
-        let by_head = |x: &Tensor| x.permute([0, 2, 1, 3]);
-        let q = by_head(&(q * (1.0 / (width as f64).sqrt())));
-        let mut attention = q.matmul(&k.permute([0, 2, 3, 1])).softmax(-1);
-        if cx.training() && self.dropout > 0.0 {
-            attention = drop(&attention, &dropout_mask(attention.shape()?, self.dropout, self.seed, cx));
-        }
-        let mixed = by_head(&attention.matmul(&by_head(&v)));
+        let how = Attention::default();
+        let mixed = if cx.training() && self.dropout > 0.0 {
+            // Random bits are counted within a tensor of all weights: what falls is drawn for all of them at once.
+            let weights = q.attention_weights(&k, &how);
+            let kept = drop(&weights, &dropout_mask(weights.shape()?, self.dropout, self.seed, cx));
+            kept.matmul(&v.permute([0, 2, 1, 3])).permute([0, 2, 1, 3])
+        } else {
+            q.dot_product_attention(&k, &v, &how)
+        };
         let out = self.output_shape.map_or_else(|| features(query), Ok)?;
         let y = self.project(cx, &self.output_dense, [heads, depth, out], 2, mixed)?;
         cx.regularize_activity(&y, &self.activity_regularizer)?;

@@ -386,6 +386,9 @@ pub struct Body {
     pub params: Vec<Tensor>,
     /// The results, built from the parameters (and from nothing outside but scalars).
     pub outputs: Vec<Tensor>,
+    /// Whether the gradient of a loop over it computes the values of each step again instead of keeping those of all steps.
+    /// It changes no value, only what is in memory: see [`Body::recomputed`].
+    pub recompute: bool,
 }
 
 /// How a [`Body`] is looped over. The body's parameters are `carries, per-step inputs, invariants`, in this order;

@@ -23,7 +23,20 @@ impl Body {
             .collect();
         let outputs = build(&params)?;
         outputs.iter().try_for_each(Tensor::check)?;
-        Ok(Arc::new(Body { name, params, outputs }))
+        Ok(Arc::new(Body { name, params, outputs, recompute: false }))
+    }
+
+    /// The same body, for loops whose steps are large and cheap beside what they are made from. The gradient of such a loop
+    /// keeps the carries of each step and nothing else: the values within a step are computed again where the reverse loop
+    /// comes by, and what the steps add to the gradient of an invariant is added up as they go. So there is never more than
+    /// one step in memory, in gradients of gradients neither. Keras' `remat` asks for the same.
+    ///
+    /// Without it a gradient keeps products and costly functions of all steps, and sums over steps in one product at the end,
+    /// which is faster where steps are small (a recurrence).
+    #[must_use]
+    pub fn recomputed(&self) -> Arc<Body> {
+        let (params, outputs) = (self.params.clone(), self.outputs.clone());
+        Arc::new(Body { name: self.name, params, outputs, recompute: true })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod activation;
 mod arrange;
+mod attention;
 mod body;
 mod contract;
 mod conv;
@@ -24,6 +25,7 @@ mod reduce;
 mod view;
 mod window;
 
+pub use attention::Attention;
 pub use image::Interpolation;
 pub use operators::Operand;
 pub use window::{ConvNd, ConvTransposeNd, Pads, PoolNd};

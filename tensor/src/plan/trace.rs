@@ -250,20 +250,19 @@ impl Tracer<'_> {
 
     /// Traces everything `roots` need that `env` does not have yet.
     fn walk(&mut self, roots: &[Tensor], env: &mut Env) -> Result<()> {
-        let known = |t: &Tensor, env: &Env| t.value().is_some() || env.contains_key(&t.key());
-        let order = topological(roots, |t| known(t, env));
-        let used: HashSet<(u64, u16)> = order
-            .iter()
-            .filter(|t| !known(t, env))
-            .flat_map(|t| t.node().inputs())
-            .chain(roots.iter().cloned())
-            .map(|t| t.key())
-            .collect();
+        // The results that somebody reads, and the nodes of those that are not at hand: of a node with several results, some
+        // may have been computed before and others not.
+        let (mut used, mut missing) = (HashSet::new(), HashSet::new());
+        let mut stack = roots.to_vec();
+        while let Some(tensor) = stack.pop() {
+            let at_hand = tensor.value().is_some() || env.contains_key(&tensor.key());
+            if used.insert(tensor.key()) && !at_hand && missing.insert(tensor.node().id()) {
+                stack.extend(tensor.node().inputs());
+            }
+        }
+        let order = topological(roots, |t| !missing.contains(&t.node().id()));
         let scans = Scans::group(&order, &used);
         for tensor in &order {
-            if env.contains_key(&tensor.key()) {
-                continue;
-            }
             let node = tensor.node();
             for out in 0..node.metas().len() {
                 let result = tensor.sibling(out);
@@ -271,7 +270,7 @@ impl Tracer<'_> {
                     self.input(&result, env)?;
                 }
             }
-            if (0..node.metas().len()).all(|out| env.contains_key(&tensor.sibling(out).key())) {
+            if !missing.contains(&node.id()) {
                 continue;
             }
             let inputs = node.inputs();
@@ -327,7 +326,7 @@ impl Tracer<'_> {
                 self.walk(&body.outputs, &mut inner)?;
                 for (out, result) in body.outputs.iter().enumerate() {
                     let id = inner.get(&result.key()).copied().ok_or_else(|| lost(result))?;
-                    env.insert(tensor.sibling(out).key(), id);
+                    env.entry(tensor.sibling(out).key()).or_insert(id);
                 }
                 return Ok(());
             }
@@ -339,7 +338,7 @@ impl Tracer<'_> {
                     let meta = if out < spec.carries { meta } else { stacked(&meta, spec.steps) };
                     let id = self.push(Prim::Part(part), vec![scan], meta, &label);
                     if out < node.metas().len() {
-                        env.insert(tensor.sibling(out).key(), id);
+                        env.entry(tensor.sibling(out).key()).or_insert(id);
                     }
                 }
                 return Ok(());

@@ -67,7 +67,8 @@ impl Printer {
         self.graph(&body.outputs, &inner);
         let outputs = self.names(&body.outputs).into_iter().map(|name| format!("{name}.clone()")).collect::<Vec<_>>();
         self.lines.push(format!("{inner}Ok(vec![{}])", outputs.join(", ")));
-        self.lines.push(format!("{indent}}})?;"));
+        let how = if body.recompute { ".recomputed()" } else { "" };
+        self.lines.push(format!("{indent}}})?{how};"));
         name
     }
 

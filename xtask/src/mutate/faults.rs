@@ -181,6 +181,28 @@ pub const FAULTS: &[Fault] = &[
     ),
     fault(SPLITTING, "tensor/src/plan/fold.rs", "ReduceOp::Max => low,", "ReduceOp::Max => 0,"),
     fault(SPLITTING, "tensor/src/plan/place.rs", "touched.partial.extend(inside.get(shared));", ""),
+    // Attention, and loops whose gradient computes steps again.
+    fault(GRADIENTS, "tensor/src/ops/attention.rs", "pads[axis].1 = padding;", "pads[axis].0 = padding;"),
+    fault(GRADIENTS, "tensor/src/ops/attention.rs", ".less_equal(rows)", ".less(rows)"),
+    fault(GRADIENTS, "tensor/src/ops/attention.rs", "&body.recomputed(), spec", "&body, spec"),
+    fault(
+        GRADIENTS,
+        "autodiff/src/scan/residual.rs",
+        "stored.extend(params.iter().take(spec.carries));",
+        "stored.extend(params.iter().take(0));",
+    ),
+    fault(
+        GRADIENTS,
+        "autodiff/src/scan/total.rs",
+        "Op::Reduce(ReduceOp::Sum, axes) if !self.as_they_go =>",
+        "Op::Reduce(ReduceOp::Sum, axes) =>",
+    ),
+    fault(
+        ENGINE,
+        "tensor/src/plan/trace.rs",
+        "topological(roots, |t| !missing.contains(&t.node().id()))",
+        "topological(roots, |t| t.value().is_some() || env.contains_key(&t.key()))",
+    ),
     // Optimizers.
     fault(OPTIMIZERS, "optim/src/rules/adam.rs", "now.one_minus_power(beta_2).sqrt()", "now.one_minus_power(beta_2)"),
     fault(OPTIMIZERS, "optim/src/rules/sgd.rs", "p + &m * self.momentum - step", "p + &m - step"),
