@@ -1,5 +1,6 @@
 //! `cargo xtask bench [--device cpu|gpu] [--work NAME] [--json] [--profile] [--threads] [--rounds N] [--peers PYTHON]`: the
-//! standard workloads.
+//! standard workloads; `cargo xtask bench --kernels [--kernel NAME] [--small] [--device D]
+//! [--tflops N --gigabytes N]`: single kernels, with their share of what is measured or of what the card's data sheet says.
 //!
 //! With `--profile`, every kernel of a training step with its time, its share of the step and of what the machine can do at most.
 //! With `--threads`, one thread against all of them, interleaved.

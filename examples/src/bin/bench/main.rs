@@ -1,5 +1,6 @@
 //! The standard workloads, timed as `xtask/bench/peers.py` times them in Keras and PyTorch: run it as `cargo xtask bench`.
 
+mod kernels;
 mod profile;
 mod works;
 
@@ -9,9 +10,17 @@ use std::time::Instant;
 use works::{WORKS, Work, epoch};
 
 fn main() -> addax::Result<()> {
-    let arguments = Arguments::parse("bench [--device cpu|gpu] [--work NAME] [--json] [--profile]")?;
+    let arguments = Arguments::parse(
+        "bench [--device cpu|gpu] [--work NAME] [--json] [--profile] [--kernels] [--kernel NAME] [--small] \
+         [--tflops N --gigabytes N]",
+    )?;
     if let Some(device) = arguments.value("device") {
         Device::set_default(&Device::by_name(device)?);
+    }
+    if arguments.has("kernels") {
+        let sheet = arguments.number("tflops")?.zip(arguments.number("gigabytes")?);
+        let sheet = sheet.map(|(t, g)| kernels::Peak { flops: t as f64 * 1e12, bytes: g as f64 * 1e9 });
+        return kernels::measure(arguments.value("kernel").unwrap_or_default(), arguments.has("small"), sheet);
     }
     for work in &WORKS {
         if arguments.value("work").is_none_or(|name| name == work.name) {
