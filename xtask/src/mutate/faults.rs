@@ -15,6 +15,7 @@ const fn fault(tests: &'static str, file: &'static str, from: &'static str, to: 
 
 const ENGINE: &str = "-p addax-tensor --lib --test engine --test random_graphs --test cpu_executor";
 const SPLITTING: &str = "-p addax-tensor --lib --test splitting";
+const COMPOSITES: &str = "-p addax-tensor --test composites";
 const GRADIENTS: &str = "-p addax-autodiff --lib --tests";
 const LAYERS: &str = "-p addax-layers --lib --tests";
 const OPTIMIZERS: &str = "-p addax-optim --lib --tests";
@@ -183,7 +184,7 @@ pub const FAULTS: &[Fault] = &[
     fault(SPLITTING, "tensor/src/plan/place.rs", "touched.partial.extend(inside.get(shared));", ""),
     // Attention, and loops whose gradient computes steps again.
     fault(GRADIENTS, "tensor/src/ops/attention.rs", "pads[axis].1 = padding;", "pads[axis].0 = padding;"),
-    fault(GRADIENTS, "tensor/src/ops/attention.rs", ".less_equal(rows)", ".less(rows)"),
+    fault(COMPOSITES, "tensor/src/ops/attention.rs", ".less_equal(rows)", ".less(rows)"),
     fault(GRADIENTS, "tensor/src/ops/attention.rs", "&body.recomputed(), spec", "&body, spec"),
     fault(
         GRADIENTS,
