@@ -204,6 +204,15 @@ pub const FAULTS: &[Fault] = &[
         "topological(roots, |t| !missing.contains(&t.node().id()))",
         "topological(roots, |t| t.value().is_some() || env.contains_key(&t.key()))",
     ),
+    // Loops and pairs.
+    fault(ENGINE, "tensor/src/plan/carry.rs", "usize::from(before == self.down)", "usize::from(before != self.down)"),
+    fault(ENGINE, "tensor/src/cpu/pairs.rs", "uses[at] == 1 && !op.constant", "!op.constant"),
+    fault(
+        GRADIENTS,
+        "tensor/src/plan/trace.rs",
+        "position(|&other| other == id && n >= spec.carries)",
+        "position(|_| n >= spec.carries)",
+    ),
     // Optimizers.
     fault(OPTIMIZERS, "optim/src/rules/adam.rs", "now.one_minus_power(beta_2).sqrt()", "now.one_minus_power(beta_2)"),
     fault(OPTIMIZERS, "optim/src/rules/sgd.rs", "p + &m * self.momentum - step", "p + &m - step"),
