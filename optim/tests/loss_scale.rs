@@ -197,7 +197,7 @@ fn its_config_and_state_go_through_files() {
     assert_eq!((again.config().unwrap(), warnings.len()), (json, 0));
     let w = Variable::new(Tensor::ones([2]));
     opt.build(std::slice::from_ref(&w)).unwrap();
-    again.build(&[w.clone()]).unwrap();
+    again.build(std::slice::from_ref(&w)).unwrap();
     for _ in 0..3 {
         run::step(&[], opt.apply(&[(w.clone(), Tensor::ones([2]))]).unwrap()).unwrap();
     }

@@ -9,9 +9,12 @@ use std::time::Instant;
 use works::{WORKS, Work, epoch};
 
 fn main() -> addax::Result<()> {
-    let arguments = Arguments::parse("bench [--device cpu|gpu] [--work NAME] [--json] [--profile]")?;
+    let arguments = Arguments::parse("bench [--device cpu|gpu] [--work NAME] [--policy NAME] [--json] [--profile]")?;
     if let Some(device) = arguments.value("device") {
         Device::set_default(&Device::by_name(device)?);
+    }
+    if let Some(policy) = arguments.value("policy") {
+        set_dtype_policy(policy)?;
     }
     for work in &WORKS {
         if arguments.value("work").is_none_or(|name| name == work.name) {
