@@ -6,7 +6,7 @@ use crate::{
     object,
     values::AxisList,
 };
-use addax_tensor::{Axes, Error, Result, Tensor};
+use addax_tensor::{Axes, DType, Error, Result, Tensor};
 use serde_json::{Value as Json, json};
 
 /// Bounds of `selu`, for which activations keep mean 0 and variance 1.
@@ -214,8 +214,8 @@ impl Activation {
                 x.less(1.0).select(middle, x)
             }
             Activation::SparseSigmoid => (x * 0.5 + 0.5).clip(0.0, 1.0),
-            Activation::Softmax(axes) => softmax(x, axes),
-            Activation::LogSoftmax(axes) => log_softmax(x, axes),
+            Activation::Softmax(axes) => in_float32(x, |x| softmax(x, axes))?,
+            Activation::LogSoftmax(axes) => in_float32(x, |x| log_softmax(x, axes))?,
             Activation::Glu(axis) => {
                 let length = x.shape()?.get(x.shape()?.axis(*axis)?).copied().unwrap_or(0);
                 if length % 2 != 0 {
@@ -237,6 +237,14 @@ impl Activation {
             _ => Ok(()),
         }
     }
+}
+
+/// A function with sums of many small parts, which half floats are too coarse for.
+fn in_float32(x: &Tensor, function: impl FnOnce(&Tensor) -> Tensor) -> Result<Tensor> {
+    Ok(match x.dtype()? {
+        half @ (DType::F16 | DType::BF16) => function(&x.cast(DType::F32)).cast(half),
+        _ => function(x),
+    })
 }
 
 fn relu_with(x: &Tensor, negative_slope: f64, max_value: Option<f64>, threshold: f64) -> Tensor {

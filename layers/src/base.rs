@@ -3,68 +3,37 @@
 use crate::{
     config::Reader,
     fields::{Field, Kind},
+    policy::{Policy, PolicyChoice, dtype_policy},
 };
-use addax_tensor::{DType, Error, Result};
+use addax_tensor::Result;
 use serde_json::{Map, Value as Json, json};
 use std::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
-/// In which types a layer computes and keeps its weights. Keras' names: `float32`, `mixed_float16`, ….
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Type of activations.
-    pub compute: DType,
-    /// Type of weights.
-    pub variable: DType,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Policy { compute: DType::F32, variable: DType::F32 }
-    }
-}
-
-impl Policy {
-    const NAMES: [&'static str; 5] = ["float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"];
-
-    /// The policy with this Keras name.
-    pub fn parse(name: &str) -> Result<Policy> {
-        let (compute, variable) = match name {
-            "float32" => (DType::F32, DType::F32),
-            "float16" => (DType::F16, DType::F16),
-            "bfloat16" => (DType::BF16, DType::BF16),
-            "mixed_float16" => (DType::F16, DType::F32),
-            "mixed_bfloat16" => (DType::BF16, DType::F32),
-            other => return Err(Error::unknown_name("dtype policy", other, Policy::NAMES)),
-        };
-        Ok(Policy { compute, variable })
-    }
-    /// Keras' name.
-    pub fn name(self) -> String {
-        match self.compute == self.variable {
-            true => self.compute.name().to_string(),
-            false => format!("mixed_{}", self.compute.name()),
-        }
-    }
-}
-
 /// Name, trainable flag and dtype policy of a layer. A struct that has a field of this type can be named.
 #[derive(Debug)]
 pub struct Base {
     name: OnceLock<String>,
     trainable: AtomicBool,
-    policy: Option<Policy>,
+    /// A wrong name is told by the first call of the layer.
+    policy: Option<Result<Policy>>,
 }
 
 impl Default for Base {
+    /// Without a name, trainable, with the [process's policy](crate::set_dtype_policy) if one was set.
     fn default() -> Self {
-        Base { name: OnceLock::new(), trainable: AtomicBool::new(true), policy: None }
+        let policy = Some(dtype_policy()).filter(|policy| *policy != Policy::default()).map(Ok);
+        Base { policy, ..Base::of_part() }
     }
 }
 
 impl Base {
+    /// Of a part whose owner says in which types it computes.
+    pub fn of_part() -> Base {
+        Base { name: OnceLock::new(), trainable: AtomicBool::new(true), policy: None }
+    }
     /// The name that was given, if any.
     pub fn name(&self) -> Option<&str> {
         self.name.get().map(String::as_str)
@@ -81,27 +50,28 @@ impl Base {
     pub fn set_trainable(&self, trainable: bool) {
         self.trainable.store(trainable, Ordering::Relaxed);
     }
-    /// The policy that was given, if any; else that of the surrounding layer counts.
-    pub fn policy(&self) -> Option<Policy> {
-        self.policy
+    /// The policy that was given, if any; else that of the surrounding layer counts. Fails if what was given is none.
+    pub fn policy(&self) -> Result<Option<Policy>> {
+        self.policy.clone().transpose()
     }
-    /// Sets the policy.
-    pub fn set_policy(&mut self, policy: Policy) {
-        self.policy = Some(policy);
+    /// Sets the policy. A wrong name is told by the first call of the layer.
+    pub fn set_policy(&mut self, policy: impl Into<PolicyChoice>) {
+        self.policy = Some(policy.into().get());
     }
     /// Keras' keys `name`, `trainable`, `dtype`, as far as they differ from the defaults.
-    pub(crate) fn write_into(&self, config: &mut Map<String, Json>) {
+    pub(crate) fn write_into(&self, config: &mut Map<String, Json>) -> Result<()> {
         if let Some(name) = self.name() {
             config.insert("name".into(), json!(name));
         }
         if !self.trainable() {
             config.insert("trainable".into(), json!(false));
         }
-        if let Some(policy) = self.policy {
-            config.insert("dtype".into(), json!(policy.name()));
+        if let Some(policy) = self.policy()? {
+            config.insert("dtype".into(), policy.to_json());
         }
+        Ok(())
     }
-    /// Takes `name`, `trainable` and `dtype` out of a config.
+    /// Takes `name`, `trainable` and `dtype` out of a config. What the config does not say has Keras' default, not the process's.
     pub(crate) fn read_from(&mut self, config: &Map<String, Json>, reader: &mut Reader<'_>) -> Result<()> {
         if let Some(name) = config.get("name").filter(|n| !n.is_null()) {
             let mut text = String::new();
@@ -113,19 +83,11 @@ impl Base {
             reader.at("trainable", |reader| trainable.read(json, reader))?;
             self.set_trainable(trainable);
         }
-        match config.get("dtype") {
-            None | Some(Json::Null) => Ok(()),
-            Some(json) => reader.at("dtype", |reader| {
-                let name = json.pointer("/config/name").unwrap_or(json);
-                let name = name.as_str().ok_or_else(|| reader.expected("a dtype policy", json))?;
-                // Layers that only pass data through, such as inputs of numbers, may have types that are no policy.
-                let policy = Policy::parse(name).map_err(|e| reader.wrap(e))?;
-                if policy != Policy::default() {
-                    self.set_policy(policy);
-                }
-                Ok(())
-            }),
-        }
+        self.policy = match config.get("dtype") {
+            None | Some(Json::Null) => None,
+            Some(json) => Some(Ok(reader.at("dtype", |reader| Policy::from_json(json, reader))?)),
+        };
+        Ok(())
     }
 }
 

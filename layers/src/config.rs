@@ -85,7 +85,7 @@ pub fn all_values(layer: &(impl Fields + ?Sized)) -> Result<Json> {
 pub fn config_of(layer: &(impl Fields + ?Sized)) -> Result<Json> {
     let mut config = Map::new();
     if let Some(base) = base(layer) {
-        base.write_into(&mut config);
+        base.write_into(&mut config)?;
     }
     let defaults = layer.defaults()?;
     let mut required = Vec::new();

@@ -1,13 +1,14 @@
 //! The context of one recording: what layers read, change and add while a step is recorded.
 
 use crate::{
-    base::Policy,
+    base::Base,
     constraints::Constraint,
     fields::{Fields, Id, Kind},
     hash::Hasher,
     initializers::Initializer,
     layer::{DynLayer, Feed, Layer, Values},
     names::to_snake_case,
+    policy::Policy,
     regularizers::Regularizer,
     tree,
     weight::Weight,
@@ -170,7 +171,11 @@ impl Cx {
         inputs.iter().try_for_each(Tensor::check)?;
         let mut cx = self.enter(name, layer);
         let run = || -> Result<L::Out> {
-            let out = layer.forward(L::In::from_tensors(cx.autocast(inputs)?)?, &mut cx)?.into_tensors();
+            if let Some(policy) = tree::base(layer).map(Base::policy).transpose()?.flatten() {
+                cx.policy = policy;
+            }
+            let inputs = if layer.autocast() { cx.autocast(inputs)? } else { inputs };
+            let out = layer.forward(L::In::from_tensors(inputs)?, &mut cx)?.into_tensors();
             out.iter().try_for_each(Tensor::check)?;
             L::Out::from_tensors(out)
         };
@@ -400,14 +405,13 @@ impl Cx {
     }
 }
 
-/// Notes the names of a layer's sublayers, and its policy.
+/// Notes the names of a layer's sublayers.
 fn name_parts(name: String, kind: Kind<'_>, cx: &mut Cx) {
     match kind {
         Kind::Layer(layer) => cx.parts.push((layer.identity(), name)),
         Kind::Many(kinds) => {
             kinds.into_iter().enumerate().for_each(|(i, kind)| name_parts(format!("{name}_{i}"), kind, cx));
         }
-        Kind::Base(base) => cx.policy = base.policy().unwrap_or(cx.policy),
-        Kind::Config | Kind::Weight(_) => {}
+        Kind::Base(_) | Kind::Config | Kind::Weight(_) => {}
     }
 }

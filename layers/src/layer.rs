@@ -42,6 +42,11 @@ pub trait Layer: Fields + Send + Sync {
     /// Records the computation. Weights are made here at the first call, with the shapes that the input asks for.
     /// Callers use [`Cx::call`], which adds names, scopes and checks.
     fn forward(&self, x: Self::In, cx: &mut Cx) -> Result<Self::Out>;
+    /// Whether callers cast floats to the type that the layer computes in before `forward` sees them: Keras' `autocast`. A layer
+    /// whose input half floats would spoil says no, such as one that takes ids.
+    fn autocast(&self) -> bool {
+        true
+    }
 }
 
 /// A layer whose types are erased. Every [`Layer`] is one.
@@ -50,6 +55,8 @@ pub trait DynLayer: Fields + Send + Sync {
     fn inputs(&self) -> Option<usize>;
     /// Records the computation of `inputs`; use [`Cx::call_dyn`].
     fn forward_dyn(&self, inputs: Vec<Tensor>, cx: &mut Cx) -> Result<Vec<Tensor>>;
+    /// What [`Layer::autocast`] says.
+    fn autocast_dyn(&self) -> bool;
 }
 
 impl<L: Layer> DynLayer for L {
@@ -58,6 +65,9 @@ impl<L: Layer> DynLayer for L {
     }
     fn forward_dyn(&self, inputs: Vec<Tensor>, cx: &mut Cx) -> Result<Vec<Tensor>> {
         Ok(self.forward(L::In::from_tensors(inputs)?, cx)?.into_tensors())
+    }
+    fn autocast_dyn(&self) -> bool {
+        self.autocast()
     }
 }
 
@@ -190,6 +200,9 @@ macro_rules! pointer {
             fn forward(&self, x: L::In, cx: &mut Cx) -> Result<L::Out> {
                 (**self).forward(x, cx)
             }
+            fn autocast(&self) -> bool {
+                (**self).autocast()
+            }
         }
         impl<L: Layer + Field> Field for $pointer<L> {
             fn kind(&self) -> Kind<'_> {
@@ -230,6 +243,9 @@ impl Layer for dyn DynLayer + '_ {
     type Out = Vec<Tensor>;
     fn forward(&self, x: Vec<Tensor>, cx: &mut Cx) -> Result<Vec<Tensor>> {
         self.forward_dyn(x, cx)
+    }
+    fn autocast(&self) -> bool {
+        self.autocast_dyn()
     }
 }
 

@@ -133,7 +133,7 @@ fn building_needs_no_data() {
 #[test]
 fn a_mixed_policy_computes_in_half_and_keeps_weights_whole() {
     let policy = Policy::parse("mixed_bfloat16").unwrap();
-    let dense = Dense::new(3).policy(policy);
+    let dense = Dense::new(3).dtype(policy);
     let y = Cx::inference().call(&dense, Tensor::ones([1, 2])).unwrap();
     assert_eq!(y.dtype().unwrap(), addax_tensor::DType::BF16);
     assert_eq!(weights(&dense)[0].weight.variable().unwrap().dtype().unwrap(), addax_tensor::DType::F32);

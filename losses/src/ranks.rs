@@ -33,9 +33,9 @@ pub(crate) fn alike(y_true: &Tensor, y_pred: &Tensor) -> Result<(Tensor, Tensor)
     Ok((y, p))
 }
 
-/// In the default float if it is none.
+/// In `float32`, as Keras' losses and metrics compute: half floats are too coarse for logarithms and squares.
 pub(crate) fn floats(x: &Tensor) -> Result<Tensor> {
-    Ok(if x.dtype()?.is_float() { x.clone() } else { x.cast(DType::F32) })
+    x.dtype().map(|_| x.cast(DType::F32))
 }
 
 /// Values and weights of one rank, ready to be multiplied. A weight stands for a sample, for a value, or for whatever it

@@ -54,9 +54,10 @@ impl Model {
         if self.chain.layers.is_empty() {
             return Err(no_layers());
         }
+        let policy = self.policy()?;
         let record = |rows: usize| {
             let x = Tensor::placeholder(0, input.dtype, input.batch(rows));
-            let cx = Cx::building(self.seed().value);
+            let cx = Cx::building(self.seed().value).with_policy(policy);
             self.chain.record(x, &cx)
         };
         let first = record(BATCH)?;

@@ -2,7 +2,8 @@
 
 use crate::names;
 use addax_layers::{
-    Base, Cx, DynLayer, Field, Fields, Json, Key, Kind, Layer, Reader, Registry, layer_from_config, layer_to_json,
+    Base, Cx, DynLayer, Field, Fields, Json, Key, Kind, Layer, Policy, Reader, Registry, layer_from_config,
+    layer_to_json,
 };
 use addax_tensor::{
     DType, Error, Result, Shape, Tensor,
@@ -97,9 +98,12 @@ impl Chain {
     }
 
     fn from_json(config: &Json, reader: &mut Reader<'_>) -> Result<Chain> {
-        let mut chain = Chain::default();
+        let mut chain = Chain { base: Base::of_part(), ..Chain::default() };
         if let Some(name) = config.get("name").and_then(Json::as_str) {
             chain.base.set_name(name);
+        }
+        if let Some(dtype) = config.get("dtype").filter(|dtype| !dtype.is_null()) {
+            chain.base.set_policy(reader.at("dtype", |reader| Policy::from_json(dtype, reader))?);
         }
         let layers = config.get("layers").and_then(Json::as_array);
         let layers = layers.ok_or_else(|| reader.error("\"layers\" is missing or no list"))?;
@@ -210,7 +214,11 @@ impl Fields for Chain {
             layers.push(json);
         }
         let name = self.base.name().unwrap_or("sequential");
-        Ok(json!({ "name": name, "layers": layers }))
+        let mut config = json!({ "name": name, "layers": layers });
+        if let (Some(policy), Json::Object(config)) = (self.base.policy()?, &mut config) {
+            config.shift_insert(1, "dtype".into(), policy.to_json());
+        }
+        Ok(config)
     }
 }
 
@@ -221,6 +229,10 @@ impl Layer for Chain {
     type Out = Tensor;
     fn forward(&self, x: Tensor, cx: &mut Cx) -> Result<Tensor> {
         Ok(self.record(x.clone(), cx)?.pop().map_or(x, |last| last.output))
+    }
+    /// Each layer casts for itself.
+    fn autocast(&self) -> bool {
+        false
     }
 }
 

@@ -5,9 +5,9 @@ use crate::{
     model::Model,
     steps::Steps,
 };
-use addax_layers::Json;
+use addax_layers::{Json, Policy};
 use addax_losses::{Loss, LossChoice, metrics::MetricChoice};
-use addax_optim::{Optimizer, OptimizerChoice};
+use addax_optim::{LossScaleOptimizer, Optimizer, OptimizerChoice, SGD};
 use addax_tensor::{Error, Result, Variable};
 use serde_json::json;
 use std::{
@@ -30,12 +30,13 @@ pub struct Compile {
     optimizer: OptimizerChoice,
     loss: Option<LossChoice>,
     metrics: Vec<(MetricChoice, bool)>,
+    auto_scale_loss: bool,
 }
 
 impl Compile {
     /// Trained by this optimizer: `Adam::new(1e-3)` or `"adam"`.
     pub fn new(optimizer: impl Into<OptimizerChoice>) -> Self {
-        Compile { optimizer: optimizer.into(), loss: None, metrics: Vec::new() }
+        Compile { optimizer: optimizer.into(), loss: None, metrics: Vec::new(), auto_scale_loss: true }
     }
     /// What is made small: `SparseCategoricalCrossentropy::from_logits()` or `"mse"`. Without a loss only what layers add
     /// counts (`add_loss`, regularizers).
@@ -53,6 +54,12 @@ impl Compile {
         self.metrics.push((metric.into(), true));
         self
     }
+    /// Whether the optimizer of a `mixed_float16` model is wrapped into a [`LossScaleOptimizer`], so that small gradients do not
+    /// vanish (default true).
+    pub fn auto_scale_loss(mut self, auto: bool) -> Self {
+        self.auto_scale_loss = auto;
+        self
+    }
 }
 
 /// What `compile` keeps.
@@ -60,6 +67,8 @@ pub(crate) struct Compiled {
     optimizer: Mutex<Box<dyn Optimizer>>,
     pub loss: Option<Box<dyn Loss>>,
     pub metrics: Vec<MetricSlot>,
+    /// Whether the optimizer may be wrapped for loss scaling.
+    auto_scale_loss: bool,
     /// The weights that training changes; the optimizer has slots for these.
     pub trained: Vec<Variable>,
     /// Those of them that were not frozen when the training steps were captured.
@@ -85,11 +94,26 @@ impl Compiled {
             optimizer: Mutex::new(optimizer),
             loss,
             metrics,
+            auto_scale_loss: true,
             trained: Vec::new(),
             captured: Vec::new(),
             train: None,
             test: None,
         })
+    }
+    /// With what [`Compile::auto_scale_loss`] was told.
+    pub fn auto_scale_loss(mut self, auto: bool) -> Self {
+        self.auto_scale_loss = auto;
+        self
+    }
+    /// Wraps the optimizer if a model of this policy needs it.
+    fn scale_loss_under(&mut self, policy: Policy) {
+        let wanted = self.auto_scale_loss && policy.wants_loss_scaling();
+        let optimizer = self.optimizer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if wanted && optimizer.class_name() != LossScaleOptimizer::CLASS {
+            let inner = std::mem::replace(optimizer, Box::new(SGD::new(0.0)));
+            *optimizer = Box::new(LossScaleOptimizer::new(inner));
+        }
     }
     /// The optimizer. Recording a step takes it, so only one thread at a time can.
     pub fn optimizer(&self) -> MutexGuard<'_, Box<dyn Optimizer>> {
@@ -102,12 +126,16 @@ impl Compiled {
                 self.metrics.iter().filter(|m| m.weighted == weighted).map(MetricSlot::to_json).collect();
             if list.is_empty() { Json::Null } else { list.into() }
         };
-        Ok(json!({
+        let mut config = json!({
             "optimizer": self.optimizer().config()?,
             "loss": self.loss.as_ref().map(|loss| loss.config()),
             "metrics": metrics(false),
             "weighted_metrics": metrics(true),
-        }))
+        });
+        if let (false, Json::Object(config)) = (self.auto_scale_loss, &mut config) {
+            config.insert("auto_scale_loss".into(), json!(false));
+        }
+        Ok(config)
     }
 }
 
@@ -125,9 +153,10 @@ impl Model {
         let slots =
             compile.metrics.into_iter().map(|(choice, weighted)| MetricSlot::new(Source::Choice(choice), weighted));
         let compiled = Compiled::new(compile.optimizer.get()?, loss, slots.collect::<Result<_>>()?)?;
-        self.compile_with(compiled)
+        self.compile_with(compiled.auto_scale_loss(compile.auto_scale_loss))
     }
-    pub(crate) fn compile_with(&mut self, compiled: Compiled) -> Result<()> {
+    pub(crate) fn compile_with(&mut self, mut compiled: Compiled) -> Result<()> {
+        compiled.scale_loss_under(self.policy()?);
         // A model that learns its input's shape from the first data is checked then.
         if self.chain.input.get().is_some() {
             self.build()?;

@@ -167,18 +167,16 @@ impl Step {
                 layer.class_name()
             )));
         }
-        let scaled = optimizer.loss_scale_factor().map_or_else(|| loss.clone(), |factor| loss * factor);
-        let gradients = grad(&scaled, &variables)?;
+        let gradients = grad(&optimizer.scale_loss(loss), &variables)?;
         let pairs: Vec<_> = variables.iter().cloned().zip(gradients).collect();
-        for (variable, mut value) in optimizer.apply(&pairs)? {
-            let held =
-                trained.iter().find(|w| w.weight.variable() == Some(&variable)).and_then(|w| w.weight.constraint());
-            if let Some(constraint) = held {
-                value = constraint.apply(&value)?;
+        let updates = optimizer.apply_held(&pairs, &|variable, new| {
+            let held = trained.iter().find(|w| w.weight.variable() == Some(variable));
+            match held.and_then(|w| w.weight.constraint()) {
+                Some(constraint) => constraint.apply(&new),
+                None => Ok(new),
             }
-            self.set(&variable, &value)?;
-        }
-        Ok(())
+        })?;
+        updates.iter().try_for_each(|(variable, value)| self.set(variable, value))
     }
     /// Gives a variable a new value when the step commits; later reads in this step see it. Fails if it was set before. In a
     /// [`test_step`](TrainStep::test_step) it stays.

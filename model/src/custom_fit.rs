@@ -18,7 +18,7 @@ use crate::{
 use addax_callbacks::{Callback, CallbackList, Console, Direction, History, Logs, Snapshot, Trainer, Verbosity};
 use addax_data::{Batch, Batches, Dataset};
 use addax_io::Weights;
-use addax_layers::{Cx, weights};
+use addax_layers::{Cx, dtype_policy, weights};
 use addax_tensor::{Array, Device, Error, Result, Tensor, Variable, random, run};
 use std::path::Path;
 
@@ -177,7 +177,7 @@ impl<'s, T: TrainStep> Workshop<'s, T> {
     /// Records the step, computes it, commits it.
     fn batch(&mut self, batch: &Batch, training: bool) -> Result<Logs> {
         let key = if training { &self.key } else { &self.test_key };
-        let cx = Cx::new(self.seed, key.value()).with_training(training);
+        let cx = Cx::new(self.seed, key.value()).with_policy(dtype_policy()).with_training(training);
         let tensor = |array: &Array| Tensor::from_array(array.clone()).of_samples();
         let mut step = Step::new(cx, batch.y.as_ref().map(tensor), batch.weight.as_ref().map(tensor), self.number);
         let x = tensor(&batch.x);

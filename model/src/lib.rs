@@ -69,6 +69,7 @@ pub use addax_optim as optimizers;
 pub use addax_tensor as tensor;
 
 pub use addax_callbacks::{History, Logs};
+pub use addax_layers::{dtype_policy, set_dtype_policy};
 pub use addax_tensor::{Array, DType, Device, Error, ErrorKind, Result, Tensor, Variable};
 pub use compile::Compile;
 pub use custom::{Step, TrainStep};
@@ -85,7 +86,8 @@ pub use summary::Summary;
 /// What most programs need: `use addax::prelude::*;`. It hides nothing of `std`.
 pub mod prelude {
     pub use crate::{
-        Compile, Evaluate, Fit, History, Inputs, Logs, Model, Sequential, Step, StopHandle, TrainStep, set_random_seed,
+        Compile, Evaluate, Fit, History, Inputs, Logs, Model, Sequential, Step, StopHandle, TrainStep,
+        set_dtype_policy, set_random_seed,
     };
     pub use addax_callbacks::{
         CSVLogger, Callback, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau,
@@ -96,7 +98,7 @@ pub mod prelude {
         self as losses, BinaryCrossentropy, CategoricalCrossentropy, MeanAbsoluteError, MeanSquaredError,
         SparseCategoricalCrossentropy, metrics,
     };
-    pub use addax_optim::{self as optimizers, Adam, AdamW, Optimizer, RMSprop, SGD};
+    pub use addax_optim::{self as optimizers, Adam, AdamW, LossScaleOptimizer, Optimizer, RMSprop, SGD};
     pub use addax_tensor::{Array, DType, Device, Tensor, Variable};
 }
 

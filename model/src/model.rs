@@ -9,7 +9,7 @@ use crate::{
     seed::Seed,
 };
 use addax_callbacks::Console;
-use addax_layers::{Weight, weights};
+use addax_layers::{Policy, Weight, weights};
 use addax_tensor::{Array, Device, Error, Result, Tensor, Variable, random};
 use std::{
     fmt,
@@ -46,6 +46,10 @@ impl Model {
     /// Its name.
     pub fn name(&self) -> &str {
         self.chain.base.name().unwrap_or("sequential")
+    }
+    /// In which types its layers compute and keep weights, those that were not told themselves.
+    pub fn policy(&self) -> Result<Policy> {
+        Ok(self.chain.base.policy()?.unwrap_or_default())
     }
     /// The device it runs on: the default one at the time of the first use.
     pub fn device(&self) -> Result<Device> {

@@ -34,7 +34,7 @@ impl Model {
     /// The step that predicts.
     pub(crate) fn record_predict(&self, x: &Kin) -> Result<Recording> {
         let x = Tensor::placeholder(0, x.dtype, &x.shape).of_samples();
-        let cx = Cx::new(self.seed().value, self.key().value());
+        let cx = Cx::new(self.seed().value, self.key().value()).with_policy(self.policy()?);
         let links = self.chain.record(self.entry(&x)?, &cx)?;
         let output =
             links.last().map(|l| l.output.clone()).ok_or_else(|| Error::argument("the model has no layers"))?;
@@ -73,9 +73,11 @@ impl Model {
             let rows = signature.x.shape.first().copied().unwrap_or(1);
             inputs.push(Tensor::placeholder(inputs.len(), DType::F32, [rows]).of_samples());
         }
-        let cx = Cx::new(self.seed().value, self.key().value()).with_training(training);
+        let cx = Cx::new(self.seed().value, self.key().value()).with_policy(self.policy()?).with_training(training);
         let mut links = self.chain.record(self.entry(&x)?, &cx)?;
-        let prediction = links.pop().map(|l| l.output).ok_or_else(|| Error::argument("the model has no layers"))?;
+        let output = links.pop().map(|l| l.output).ok_or_else(|| Error::argument("the model has no layers"))?;
+        // Losses and metrics are taken in full precision, whatever the layers computed in.
+        let prediction = if output.dtype()?.is_float() { output.cast(DType::F32) } else { output };
         let recorded = cx.finish();
         let weight = inputs.get(2).filter(|_| signature.weighted);
         let mut terms = Vec::new();
@@ -115,21 +117,17 @@ impl Model {
         let compiled = self.compiled()?;
         let mut optimizer = compiled.optimizer();
         let trained: Vec<Variable> = compiled.trained.iter().filter(|v| v.is_trainable()).cloned().collect();
-        let scaled = match optimizer.loss_scale_factor() {
-            Some(factor) => loss * factor,
-            None => loss.clone(),
-        };
-        let (gradients, warning) = with_gradients(gradients(&scaled, &trained)?)?;
+        let (gradients, warning) = with_gradients(gradients(&optimizer.scale_loss(loss), &trained)?)?;
         if let Some(warning) = warning {
             tracing::warn!("{warning}");
         }
-        let mut updates = optimizer.apply(&gradients)?;
-        for (variable, value) in &mut updates {
-            if let Some((_, constraint)) = constraints.iter().find(|(constrained, _)| constrained == variable) {
-                *value = constraint.apply(value)?;
-            }
-        }
-        Ok(updates)
+        optimizer.apply_held(&gradients, &|variable, new| match constraints
+            .iter()
+            .find(|(constrained, _)| constrained == variable)
+        {
+            Some((_, constraint)) => constraint.apply(&new),
+            None => Ok(new),
+        })
     }
 }
 

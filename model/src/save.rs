@@ -213,7 +213,8 @@ fn compiled(config: &Json, warnings: &mut Vec<String>) -> Result<Compiled> {
             metrics.push(MetricSlot::new(Source::Json(json.clone()), weighted)?);
         }
     }
-    Compiled::new(optimizer, loss, metrics)
+    let auto = config.get("auto_scale_loss").and_then(Json::as_bool).unwrap_or(true);
+    Ok(Compiled::new(optimizer, loss, metrics)?.auto_scale_loss(auto))
 }
 
 /// Values of an optimizer's variables, numbered in Keras' order.

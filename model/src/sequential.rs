@@ -5,7 +5,7 @@ use crate::{
     model::Model,
     seed::Seed,
 };
-use addax_layers::{Cx, Field, Fields, Id, Json, Key, Layer};
+use addax_layers::{Cx, Field, Fields, Id, Json, Key, Layer, PolicyChoice};
 use addax_tensor::{DType, Result, Shape, Tensor};
 use std::{
     ops::{Deref, DerefMut},
@@ -48,6 +48,26 @@ impl Sequential {
         if let Some(input) = self.0.chain.input.get_mut() {
             input.dtype = dtype;
         }
+        self
+    }
+    /// In which types the layers compute and keep weights that were not told themselves: `"mixed_float16"`, `"mixed_bfloat16"`, ….
+    /// See [`set_dtype_policy`](crate::set_dtype_policy) for all models.
+    ///
+    /// ```
+    /// use addax::{layers::Dense, prelude::*};
+    /// let mut model = Sequential::new()
+    ///     .dtype("mixed_float16")
+    ///     .input([4])
+    ///     .add(Dense::new(8).activation("relu"))
+    ///     .add(Dense::new(3).activation("softmax").dtype("float32")); // probabilities in full
+    /// model.compile(Compile::new("adam").loss("sparse_categorical_crossentropy"))?; // scales the loss by itself
+    /// let y = model.predict(&data::Array::new([1, 4], &[1.0f32; 4])?)?;
+    /// assert_eq!(y.dtype(), DType::F32);
+    /// assert!(model.weights()?.iter().all(|(_, w)| w.dtype() == DType::F32));
+    /// # Ok::<(), addax::Error>(())
+    /// ```
+    pub fn dtype(mut self, dtype: impl Into<PolicyChoice>) -> Self {
+        self.0.chain.base.set_policy(dtype);
         self
     }
     /// Adds a layer. An `Arc` of a layer shares its weights with wherever else it is.
@@ -113,6 +133,9 @@ impl Layer for Sequential {
     type Out = Tensor;
     fn forward(&self, x: Tensor, cx: &mut Cx) -> Result<Tensor> {
         self.0.chain.forward(x, cx)
+    }
+    fn autocast(&self) -> bool {
+        self.0.chain.autocast()
     }
 }
 /// What a model says of itself.

@@ -4,12 +4,12 @@ use crate::{
     clip::clip,
     common::Common,
     config,
-    optimizer::{Optimizer, Updates, no_gradients},
+    optimizer::{Hold, Optimizer, Updates, no_gradients},
     rate::{LearningRate, Rate},
     rule::{Moment, Rule},
     state::{Parameter, State},
 };
-use addax_tensor::{DType, Error, Result, Tensor, Variable, run};
+use addax_tensor::{DType, Error, Result, Tensor, Variable};
 use serde_json::{Map, Value};
 
 /// An optimizer with the algorithm `R`; see [`Adam`](crate::Adam), [`SGD`](crate::SGD), ….
@@ -252,7 +252,7 @@ impl<R: Rule> Optimizer for Engine<R> {
     fn name(&self) -> &str {
         &self.common.name
     }
-    fn update(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<Vec<Tensor>> {
+    fn record(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<(Vec<Tensor>, Updates)> {
         if parameters.len() != gradients.len() {
             let (p, g) = (parameters.len(), gradients.len());
             return Err(Error::argument(format!("update needs one gradient for each parameter, got {g} for {p}")));
@@ -276,11 +276,9 @@ impl<R: Rule> Optimizer for Engine<R> {
         }
         let at: Vec<usize> = (0..old.len()).collect();
         let Some(state) = &self.state else { return Err(unknown_position()) };
-        let (new, pending) = self.compute(state, &at, &old, &gradients)?;
-        // One step for all, so that the state changes only if everything worked out.
-        run::step(&new, pending)
+        self.compute(state, &at, &old, &gradients)
     }
-    fn apply(&mut self, gradients: &[(Variable, Tensor)]) -> Result<Updates> {
+    fn apply_held(&mut self, gradients: &[(Variable, Tensor)], hold: Hold<'_>) -> Result<Updates> {
         if gradients.is_empty() {
             return Err(no_gradients(&[]));
         }
@@ -301,7 +299,11 @@ impl<R: Rule> Optimizer for Engine<R> {
         let (variables, gradients): (Vec<_>, Vec<_>) = gradients.iter().cloned().unzip();
         let old: Vec<Tensor> = variables.iter().map(Variable::value).collect();
         let (new, pending) = self.compute(state, &at, &old, &gradients)?;
-        Ok(variables.into_iter().zip(new).chain(pending).collect())
+        let held = |(variable, new): (Variable, Tensor)| {
+            let new = hold(&variable, new)?;
+            Ok((variable, new))
+        };
+        variables.into_iter().zip(new).chain(pending).map(held).collect()
     }
     fn build(&mut self, variables: &[Variable]) -> Result<()> {
         self.common.check()?;
@@ -342,6 +344,9 @@ impl<R: Rule> Optimizer for Engine<R> {
     }
     fn loss_scale_factor(&self) -> Option<f64> {
         self.common.loss_scale_factor
+    }
+    fn set_loss_scale_factor(&mut self, factor: Option<f64>) {
+        self.common.loss_scale_factor = factor;
     }
     fn config(&self) -> Result<Value> {
         let (mut rule, mut rule_default) = (self.rule.clone(), R::default());

@@ -1,6 +1,6 @@
 //! Optimizers by Keras' names and from Keras' JSON.
 
-use crate::{config, engine::Engine, optimizer::Optimizer, rule::Rule, rules::*};
+use crate::{config, engine::Engine, loss_scale::LossScaleOptimizer, optimizer::Optimizer, rule::Rule, rules::*};
 use addax_tensor::{Error, Result};
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ fn make<R: Rule>(map: &Map<String, Value>, warnings: &mut Vec<String>) -> Result
 }
 
 /// By class name in lower case, as Keras compares them.
-const KNOWN: [(&str, Make); 11] = [
+const KNOWN: [(&str, Make); 12] = [
     ("adam", make::<AdamRule>),
     ("sgd", make::<SgdRule>),
     ("rmsprop", make::<RmspropRule>),
@@ -23,6 +23,7 @@ const KNOWN: [(&str, Make); 11] = [
     ("ftrl", make::<FtrlRule>),
     ("lion", make::<LionRule>),
     ("lamb", make::<LambRule>),
+    ("lossscaleoptimizer", |map, warnings| Ok(Box::new(LossScaleOptimizer::from_map(map, warnings)?))),
 ];
 
 fn find(name: &str) -> Result<Make> {

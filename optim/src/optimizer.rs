@@ -7,6 +7,9 @@ use std::fmt;
 /// New values that become the variables' when a step commits.
 pub type Updates = Vec<(Variable, Tensor)>;
 
+/// What is done to each new value before it counts; see [`Optimizer::apply_held`].
+pub type Hold<'a> = &'a dyn Fn(&Variable, Tensor) -> Result<Tensor>;
+
 /// An optimizer, for any parameters.
 ///
 /// It works in one of two ways, and stays with the first that is used: [`update`](Optimizer::update) takes tensors and
@@ -19,14 +22,26 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
 
     /// New parameters from parameters and their gradients, computed now. Slots belong to positions: the n-th parameter is the
     /// same in every call, and keeps its shape. If it fails, nothing has changed.
-    fn update(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<Vec<Tensor>>;
+    fn update(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<Vec<Tensor>> {
+        let (new, pending) = self.record(parameters, gradients)?;
+        // One step for all, so that the state changes only if everything worked out.
+        run::step(&new, pending)
+    }
+
+    /// What [`update`](Optimizer::update) computes and commits, as tensor expressions: new parameters, new state.
+    fn record(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<(Vec<Tensor>, Updates)>;
 
     /// All that one training step changes: weights, slots, iteration, as tensor expressions of the state. Nothing is
     /// computed here; the step commits them together. [`build`](Optimizer::build)s with these variables if that was not done.
     ///
     /// The expressions also read the learning rate, which no update writes: a captured program has to name
     /// [`variables`](Optimizer::variables) among those it reads.
-    fn apply(&mut self, gradients: &[(Variable, Tensor)]) -> Result<Updates>;
+    fn apply(&mut self, gradients: &[(Variable, Tensor)]) -> Result<Updates> {
+        self.apply_held(gradients, &|_, new| Ok(new))
+    }
+
+    /// [`apply`](Optimizer::apply), with every new value passed through `hold`: where constraints of weights are met.
+    fn apply_held(&mut self, gradients: &[(Variable, Tensor)], hold: Hold<'_>) -> Result<Updates>;
 
     /// Makes the slots for these variables, in this order, which is also their order in files. Done again with the same
     /// variables it changes nothing.
@@ -48,8 +63,17 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     /// Sets the learning rate. Fails if a schedule gives it.
     fn set_learning_rate(&self, rate: f64) -> Result<()>;
 
-    /// What the loss has to be multiplied by before gradients are taken, if anything; `apply` divides by it again.
+    /// The fixed factor that the loss has to be multiplied by before gradients are taken, if there is one; `apply` divides by it
+    /// again. [`scale_loss`](Optimizer::scale_loss) also knows factors that change.
     fn loss_scale_factor(&self) -> Option<f64>;
+
+    /// Sets that factor.
+    fn set_loss_scale_factor(&mut self, factor: Option<f64>);
+
+    /// The loss whose gradients [`apply`](Optimizer::apply) and [`update`](Optimizer::update) take.
+    fn scale_loss(&self, loss: &Tensor) -> Tensor {
+        self.loss_scale_factor().map_or_else(|| loss.clone(), |factor| loss * factor)
+    }
 
     /// Keras' JSON: class and settings that differ from the defaults.
     fn config(&self) -> Result<Value>;
@@ -96,11 +120,11 @@ impl<O: Optimizer + ?Sized> Optimizer for Box<O> {
     fn name(&self) -> &str {
         (**self).name()
     }
-    fn update(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<Vec<Tensor>> {
-        (**self).update(parameters, gradients)
+    fn record(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<(Vec<Tensor>, Updates)> {
+        (**self).record(parameters, gradients)
     }
-    fn apply(&mut self, gradients: &[(Variable, Tensor)]) -> Result<Updates> {
-        (**self).apply(gradients)
+    fn apply_held(&mut self, gradients: &[(Variable, Tensor)], hold: Hold<'_>) -> Result<Updates> {
+        (**self).apply_held(gradients, hold)
     }
     fn build(&mut self, variables: &[Variable]) -> Result<()> {
         (**self).build(variables)
@@ -122,6 +146,15 @@ impl<O: Optimizer + ?Sized> Optimizer for Box<O> {
     }
     fn loss_scale_factor(&self) -> Option<f64> {
         (**self).loss_scale_factor()
+    }
+    fn set_loss_scale_factor(&mut self, factor: Option<f64>) {
+        (**self).set_loss_scale_factor(factor);
+    }
+    fn scale_loss(&self, loss: &Tensor) -> Tensor {
+        (**self).scale_loss(loss)
+    }
+    fn paths(&self) -> Vec<(String, Variable)> {
+        (**self).paths()
     }
     fn config(&self) -> Result<Value> {
         (**self).config()

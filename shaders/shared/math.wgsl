@@ -30,8 +30,10 @@ fn exp2_int(n: i32) -> f32 {
     return bitcast<f32>(bitcast<u32>(n + 127) << 23u);
 }
 
+// The sign of one number for another that is not negative. The usual merge, (a & MAGNITUDE) | (b & SIGN), is not the same to
+// every compiler: Mesa's for CPUs takes b for |b| where it knows the lowest bits of b to be zero, as those of a bfloat16 are.
 fn copy_sign(magnitude: f32, signed: f32) -> f32 {
-    return bitcast<f32>((bitcast<u32>(magnitude) & MAGNITUDE) | (bitcast<u32>(signed) & SIGN));
+    return bitcast<f32>(bitcast<u32>(magnitude) ^ (bitcast<u32>(signed) & SIGN));
 }
 
 fn math_exp(x: f32) -> f32 {

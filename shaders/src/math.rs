@@ -68,7 +68,7 @@ fn exp2_int(n: i32) -> f32 {
 
 #[inline(always)]
 fn copy_sign(magnitude: f32, sign: f32) -> f32 {
-    f32::from_bits((magnitude.to_bits() & MAGNITUDE) | (sign.to_bits() & SIGN))
+    f32::from_bits(magnitude.to_bits() ^ (sign.to_bits() & SIGN))
 }
 
 #[inline(always)]

@@ -147,9 +147,10 @@ def regression():
 MODELS = [mlp, convnet, lstm, categorical, regression]
 
 
-def train(build, start=None):
+def train(build, start=None, policy="float32"):
     """The fixture of one training, from Keras' random weights or from those of an earlier fixture."""
-    keras.utils.clear_session()
+    keras.utils.clear_session()  # also forgets the policy
+    keras.config.set_dtype_policy(policy)
     keras.utils.set_random_seed(11)
     model, compiled, data, fit = build()
     model.compile(**compiled)

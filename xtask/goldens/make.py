@@ -24,6 +24,7 @@ PARTS = [
     "layers",
     "serialization",
     "histories",
+    "mixed",
 ]
 
 

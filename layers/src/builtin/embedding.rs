@@ -61,6 +61,10 @@ setters!(Embedding {
 impl Layer for Embedding {
     type In = Tensor;
     type Out = Tensor;
+    /// Half floats cannot tell large ids apart.
+    fn autocast(&self) -> bool {
+        false
+    }
     fn forward(&self, x: Tensor, cx: &mut Cx) -> Result<Tensor> {
         if self.input_dim == 0 || self.output_dim == 0 {
             return Err(Error::argument("input_dim and output_dim are at least 1"));

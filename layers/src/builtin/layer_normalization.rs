@@ -119,6 +119,10 @@ affine_layer! {
 impl Layer for LayerNormalization {
     type In = Tensor;
     type Out = Tensor;
+    /// The statistics are those of the input as it came.
+    fn autocast(&self) -> bool {
+        false
+    }
     fn forward(&self, x: Tensor, cx: &mut Cx) -> Result<Tensor> {
         let dtype = cx.policy().compute;
         let cx = &cx.in_float32();
@@ -232,6 +236,10 @@ affine_layer! {
 impl Layer for GroupNormalization {
     type In = Tensor;
     type Out = Tensor;
+    /// The statistics are those of the input as it came.
+    fn autocast(&self) -> bool {
+        false
+    }
     fn forward(&self, x: Tensor, cx: &mut Cx) -> Result<Tensor> {
         let dtype = cx.policy().compute;
         let cx = &cx.in_float32();

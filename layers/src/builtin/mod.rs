@@ -117,9 +117,10 @@ macro_rules! base_methods {
                 $crate::set_trainable(&self, trainable);
                 self
             }
-            /// In which types it computes.
-            pub fn policy(mut self, policy: $crate::Policy) -> Self {
-                self.base.set_policy(policy);
+            /// In which types it computes and keeps weights, by Keras' names: `"float32"`, `"mixed_float16"`, …. A name that
+            /// is none is told by the first call of the layer.
+            pub fn dtype(mut self, dtype: impl Into<$crate::PolicyChoice>) -> Self {
+                self.base.set_policy(dtype);
                 self
             }
         }

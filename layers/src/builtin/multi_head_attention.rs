@@ -183,7 +183,7 @@ struct Projection {
 
 impl Projection {
     fn named(name: &str) -> Self {
-        let mut base = Base::default();
+        let mut base = Base::of_part();
         base.set_name(name);
         Projection { base, kernel: Weight::new(), bias: Weight::new() }
     }
@@ -224,7 +224,7 @@ impl Field for Projection {
         Ok(())
     }
     fn blank() -> Self {
-        Projection { base: Base::default(), kernel: Weight::new(), bias: Weight::new() }
+        Projection { base: Base::of_part(), kernel: Weight::new(), bias: Weight::new() }
     }
 }
 

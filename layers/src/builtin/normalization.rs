@@ -164,6 +164,10 @@ setters!(Normalization {
 impl Layer for Normalization {
     type In = Tensor;
     type Out = Tensor;
+    /// Raw values may be larger than half floats can be.
+    fn autocast(&self) -> bool {
+        false
+    }
     fn forward(&self, x: Tensor, cx: &mut Cx) -> Result<Tensor> {
         let compute = cx.policy().compute;
         let cx = &cx.in_float32();

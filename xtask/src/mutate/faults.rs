@@ -13,7 +13,7 @@ const fn fault(tests: &'static str, file: &'static str, from: &'static str, to: 
     Fault { tests, file, from, to }
 }
 
-const ENGINE: &str = "-p addax-tensor --lib --test engine --test random_graphs --test cpu_executor";
+const ENGINE: &str = "-p addax-tensor --lib --test engine --test random_graphs --test cpu_executor --test half";
 const SPLITTING: &str = "-p addax-tensor --lib --test splitting";
 const COMPOSITES: &str = "-p addax-tensor --test composites";
 const GRADIENTS: &str = "-p addax-autodiff --lib --tests";
@@ -219,6 +219,32 @@ pub const FAULTS: &[Fault] = &[
     fault(OPTIMIZERS, "optim/src/clip.rs", "total.sqrt().maximum(limit)", "total.sqrt().minimum(limit)"),
     fault(OPTIMIZERS, "optim/src/engine.rs", "p - p * decay * &now.rate", "p - p * decay"),
     fault(OPTIMIZERS, "optim/src/schedule/decay.rs", "(1.0 - p).pow(self.power)", "(1.0 - p)"),
+    // Mixed precision.
+    fault(
+        ENGINE,
+        "tensor/src/cpu/element.rs",
+        "word.wrapping_add(0x7fff + ((word >> 16) & 1))",
+        "word.wrapping_add(0x8000)",
+    ),
+    fault(
+        LAYERS,
+        "layers/src/builtin/embedding.rs",
+        "fn autocast(&self) -> bool {\n        false",
+        "fn autocast(&self) -> bool {\n        true",
+    ),
+    fault(
+        OPTIMIZERS,
+        "optim/src/loss_scale.rs",
+        "finite = finite.logical_and(g.is_finite().all(..));",
+        "finite = g.is_finite().all(..);",
+    ),
+    fault(OPTIMIZERS, "optim/src/loss_scale.rs", "(variable, finite.select(new, old))", "(variable, new + old * 0)"),
+    fault(
+        OPTIMIZERS,
+        "optim/src/loss_scale.rs",
+        "count.equal(self.dynamic_growth_steps - 1)",
+        "count.equal(self.dynamic_growth_steps)",
+    ),
     // Losses.
     fault(
         LOSSES,

@@ -11,11 +11,14 @@ use works::{WORKS, Work, epoch};
 
 fn main() -> addax::Result<()> {
     let arguments = Arguments::parse(
-        "bench [--device cpu|gpu] [--work NAME] [--json] [--profile] [--kernels] [--kernel NAME] [--small] \
+        "bench [--device cpu|gpu] [--work NAME] [--policy NAME] [--json] [--profile] [--kernels] [--kernel NAME] [--small] \
          [--tflops N --gigabytes N]",
     )?;
     if let Some(device) = arguments.value("device") {
         Device::set_default(&Device::by_name(device)?);
+    }
+    if let Some(policy) = arguments.value("policy") {
+        set_dtype_policy(policy)?;
     }
     if arguments.has("kernels") {
         let sheet = arguments.number("tflops")?.zip(arguments.number("gigabytes")?);
