@@ -238,7 +238,7 @@ impl<T: TrainStep> Trainer for Workshop<'_, T> {
         crate::model::assign(&self.variables(), weights)
     }
     fn snapshot(&self) -> Result<Snapshot> {
-        Ok(Held::snapshot(self.variables()))
+        Held::snapshot(self.variables(), &self.device)
     }
     fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         Held::restore(snapshot)

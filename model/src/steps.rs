@@ -7,7 +7,9 @@ use crate::{
     programs::{Programs, Signature},
 };
 use addax_callbacks::{LogValue, Logs, Value};
-use addax_tensor::{Array, Device, Error, Program, Result, Shape, Tensor, error::bytes_for_people, plan::split::Rung};
+use addax_tensor::{
+    Array, Device, Error, Program, Result, Shape, Tensor, Variable, error::bytes_for_people, plan::split::Rung,
+};
 use std::sync::{Arc, OnceLock};
 
 /// One batch as a step takes it.
@@ -38,6 +40,16 @@ impl Steps {
         let shapes = labels.as_ref().map(|y| (y, &predictions));
         let tracker = Tracker::new(&mut model.compiled_mut()?.metrics, shapes)?;
         Ok(Steps { training, tracker, programs: Programs::default(), device, rung: Rung::WHOLE, told: Rung::WHOLE })
+    }
+    /// The state of the running loss and metrics.
+    pub fn state(&self) -> Vec<Variable> {
+        self.tracker.variables()
+    }
+    /// Goes on on another device: everything is captured anew there.
+    pub fn move_to(&mut self, device: &Device) {
+        self.device = device.clone();
+        self.programs.clear();
+        self.tracker.leave_device();
     }
     /// Forgets what was measured.
     pub fn reset(&mut self) -> Result<()> {
@@ -92,13 +104,18 @@ fn shape_of(output: &Output, rows: usize) -> Shape {
 pub(crate) fn running_logs(names: &[Arc<str>], values: Tensor, device: &Device) -> Result<Logs> {
     let mut logs = Logs::new();
     // A step that was committed took place, even if reading what it measured fails: then whoever asks reads again.
-    if device.caps().immediate
-        && let Ok(numbers) = values.to_vec::<f32>()
-    {
-        for (name, value) in names.iter().zip(numbers) {
-            logs.insert(name.clone(), value);
+    if device.caps().immediate {
+        match values.to_vec::<f32>() {
+            Ok(numbers) => {
+                for (name, value) in names.iter().zip(numbers) {
+                    logs.insert(name.clone(), value);
+                }
+                return Ok(logs);
+            }
+            // What was committed is gone again, and nobody could read it later.
+            Err(error) if error.is_device_lost() => return Err(error),
+            Err(_) => {}
         }
-        return Ok(logs);
     }
     let shared = Arc::new(Pending { values, read: OnceLock::new() });
     for (at, name) in names.iter().enumerate() {
