@@ -226,6 +226,44 @@ fn without_progress_it_ends_with_the_weights_of_the_last_restore_point() {
     assert!(model.fit(&rows, fit()).unwrap().last("loss").unwrap().is_finite());
 }
 
+/// The same on a real adapter, whose logs are read later than its steps run: a callback destroys the device.
+#[test]
+fn a_gpu_that_was_destroyed_is_opened_again() {
+    use addax::tensor::gpu::GpuExecutor;
+    if !std::env::var("ADDAX_TEST_DEVICES").is_ok_and(|devices| devices.split(',').any(|d| d.trim() == "gpu")) {
+        println!("gpu tests skipped: ADDAX_TEST_DEVICES does not name gpu");
+        return;
+    }
+    let fitted = |at: Option<(usize, usize)>| {
+        let device = Device::by_name("gpu").expect("ADDAX_TEST_DEVICES names gpu, but there is no adapter");
+        let mut model = model(&device);
+        let mut epochs = 0;
+        let mut losses = Vec::new();
+        let mut destroy = LambdaCallback::new().on_train_batch_end(|batch, logs, _| {
+            if at == Some((epochs, batch)) {
+                device.executor_as::<GpuExecutor>().unwrap().destroy();
+            }
+            epochs += usize::from(batch == 2);
+            losses.push(logs.get("loss")?);
+            Ok(())
+        });
+        let rows = data(15, 1);
+        let fit = Fit::epochs(3).batch_size(5).seed(3).verbose(0).validation_data(&rows).callback(&mut destroy);
+        let history = model.fit(&rows, fit).unwrap();
+        drop(destroy);
+        let notes: Vec<String> = history.notes().iter().map(|note| note.text.clone()).collect();
+        println!("{notes:?}");
+        (bits(&model), losses, history.get("val_loss").unwrap().to_vec(), notes.len())
+    };
+    let whole = fitted(None);
+    assert_eq!(whole.3, 0);
+    for at in [(0, 0), (1, 1), (2, 2)] {
+        let (weights, losses, val, notes) = fitted(Some(at));
+        assert_eq!((losses, val, notes), (whole.1.clone(), whole.2.clone(), 1), "{at:?}");
+        assert!(weights == whole.0, "{at:?}");
+    }
+}
+
 #[test]
 fn a_cpu_keeps_nothing() {
     let cpu = Device::cpu().unwrap();
