@@ -60,6 +60,8 @@ struct Trained {
     /// Of each weight in the first step, so from the same state whatever the budget: Adam's first moments after it, which are
     /// the gradients times 0.1.
     gradients: Vec<Vec<f32>>,
+    /// Whether the history has a note that a batch was computed in slices, where there is a history.
+    told: Option<bool>,
 }
 
 /// What one run did.
@@ -80,6 +82,9 @@ fn moments(variables: impl Iterator<Item = Array>) -> addax::Result<Vec<Vec<f32>
 }
 
 impl Trained {
+    fn told(history: &History) -> Option<bool> {
+        Some(history.notes().iter().any(|note| note.text.starts_with("memory is short")))
+    }
     /// Whether the losses are those of another run within 1e-4, and the gradients within 1e-5 of the largest entry of the same
     /// weight's gradient; else what differs. A gradient that cancels to nothing (of a bias before a batch normalization) is
     /// rounding alone: it is held against the largest entry of all gradients.
@@ -139,6 +144,7 @@ fn table(case: &Case, new_device: &dyn Fn() -> Device, percents: &[u64], counted
             got.seconds / whole.seconds
         );
         assert!(got.peak <= budget);
+        assert!(got.trained.told.is_none_or(|told| told == (budget < peak)), "{} at {percent} %", case.name);
         if counted {
             let allowed = budget + beside + (4 << 20);
             assert!(got.taken <= allowed, "the process took {} of {allowed} bytes", got.taken);

@@ -43,7 +43,7 @@ fn steps(
         Ok(loss)
     };
     let losses = (0..n).map(|_| step()).collect::<addax::Result<_>>()?;
-    Ok(Trained { losses, gradients })
+    Ok(Trained { losses, gradients, told: None })
 }
 
 pub fn mlp(device: &Device, n: usize) -> addax::Result<Trained> {
@@ -203,5 +203,5 @@ pub fn held(device: &Device, n: usize) -> addax::Result<Trained> {
     let history = model.fit(&Dataset::new(x, y)?, fit)?;
     drop(watch);
     assert!(device.memory().replaced > n as u64 / 2, "no snapshot was held");
-    Ok(Trained { losses: history.get("loss")?.to_vec(), gradients })
+    Ok(Trained { losses: history.get("loss")?.to_vec(), gradients, told: Trained::told(&history) })
 }

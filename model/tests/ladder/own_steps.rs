@@ -53,7 +53,7 @@ pub fn gan(device: &Device, n: usize) -> addax::Result<Trained> {
     let fit = Fit::epochs(n).batch_size(128).shuffle(false).seed(1).verbose(0);
     let history = gan.fit(&data, fit)?;
     let losses = history.get("d_loss")?.iter().chain(history.get("g_loss")?).copied().collect();
-    Ok(Trained { losses, gradients: gan.gradients })
+    Ok(Trained { losses, gradients: gan.gradients, told: Trained::told(&history) })
 }
 
 const TIME: usize = 10;
@@ -137,5 +137,5 @@ pub fn masked(device: &Device, n: usize) -> addax::Result<Trained> {
     let mut masked = Masked { net, optimizer: Adam::new(1e-3), gradients: Vec::new() };
     let history = masked.fit(&data, Fit::epochs(n).batch_size(rows).shuffle(false).seed(1).verbose(0))?;
     let losses = history.get("class_loss")?.iter().chain(history.get("dice")?).copied().collect();
-    Ok(Trained { losses, gradients: masked.gradients })
+    Ok(Trained { losses, gradients: masked.gradients, told: Trained::told(&history) })
 }
