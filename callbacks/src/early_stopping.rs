@@ -88,10 +88,10 @@ impl EarlyStopping {
         self
     }
     fn keep(&mut self, epoch: usize, t: &dyn Trainer) -> Result<()> {
-        self.best_epoch = Some(epoch);
         if self.restore_best_weights {
             self.weights = Some(t.snapshot()?);
         }
+        self.best_epoch = Some(epoch);
         Ok(())
     }
 }
@@ -112,16 +112,18 @@ impl Callback for EarlyStopping {
         if epoch < self.start_from_epoch {
             return Ok(());
         }
-        self.wait += 1;
         if self.monitor.improves(value, direction, self.best) {
-            self.best = Some(value);
+            // If this fails, nothing has been counted yet.
             self.keep(epoch, t)?;
-            if self.monitor.improves(value, direction, self.baseline) {
-                self.wait = 0;
+            self.best = Some(value);
+            let enough = self.monitor.improves(value, direction, self.baseline);
+            self.wait = if enough { 0 } else { self.wait + 1 };
+        } else {
+            self.wait += 1;
+            if self.wait >= self.patience {
+                self.stopped_epoch = Some(epoch);
+                t.stop();
             }
-        } else if self.wait >= self.patience {
-            self.stopped_epoch = Some(epoch);
-            t.stop();
         }
         Ok(())
     }
@@ -130,9 +132,10 @@ impl Callback for EarlyStopping {
         if let (Some(epoch), 1..) = (self.stopped_epoch, self.verbose) {
             t.console().line(&format!("Epoch {}: early stopping", epoch + 1));
         }
-        // Taken, so that the memory of the weights is free after training.
-        if let (Some(weights), Some(epoch)) = (self.weights.take(), self.best_epoch) {
-            t.restore(&weights)?;
+        if let (Some(weights), Some(epoch)) = (&self.weights, self.best_epoch) {
+            t.restore(weights)?;
+            // Their memory is free after training.
+            self.weights = None;
             if self.verbose > 0 {
                 t.console().line(&format!("Restored the weights of epoch {}, the best", epoch + 1));
             }

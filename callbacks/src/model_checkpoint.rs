@@ -167,6 +167,8 @@ impl ModelCheckpoint {
                 Ok(())
             }
             Err(error) if matches!(error.kind(), ErrorKind::Argument(_) | ErrorKind::UnknownName { .. }) => Err(error),
+            // The trainer may bring the device back, and call again.
+            Err(error) if error.is_device_lost() => Err(error),
             Err(error) => {
                 let text = format!("the checkpoint {} was not written: {error}", path.display());
                 tracing::warn!("{text}");
@@ -238,8 +240,9 @@ impl Callback for ModelCheckpoint {
         if self.batches < every {
             return Ok(());
         }
+        self.save(Some(batch), logs, t)?;
         self.batches = 0;
-        self.save(Some(batch), logs, t)
+        Ok(())
     }
 
     fn on_epoch_end(&mut self, _: usize, logs: &mut Logs, t: &mut dyn Trainer) -> Result<()> {

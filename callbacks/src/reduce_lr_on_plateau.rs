@@ -113,10 +113,10 @@ impl ReduceLROnPlateau {
         }
         Ok(())
     }
-    fn reduce(&mut self, epoch: usize, from: f64, t: &mut dyn Trainer) -> Result<()> {
+    fn reduce(&mut self, epoch: usize, from: f64, t: &mut dyn Trainer) -> Result<bool> {
         // The device holds the rate in single precision, so that is how the floor is compared, as in Keras.
         if from <= f64::from(self.min_lr as f32) {
-            return Ok(());
+            return Ok(false);
         }
         let to = (from * self.factor).max(self.min_lr);
         t.set_learning_rate(to)?;
@@ -126,7 +126,7 @@ impl ReduceLROnPlateau {
             let to = text::shortest(to);
             t.console().line(&format!("Epoch {}: ReduceLROnPlateau reducing learning rate to {to}", epoch + 1));
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -145,19 +145,19 @@ impl Callback for ReduceLROnPlateau {
         let rate = t.learning_rate()?;
         logs.insert("learning_rate", rate);
         let Some((value, direction)) = self.monitor.look(logs, t)? else { return Ok(()) };
-        if self.cooldown_counter > 0 {
-            self.cooldown_counter -= 1;
-            self.wait = 0;
-        }
+        let cooldown = self.cooldown_counter.saturating_sub(1);
+        let mut wait = if self.cooldown_counter > 0 { 0 } else { self.wait };
         if self.monitor.improves(value, direction, self.best) {
             self.best = Some(value);
-            self.wait = 0;
-        } else if self.cooldown_counter == 0 {
-            self.wait += 1;
-            if self.wait >= self.patience {
-                self.reduce(epoch, rate, t)?;
+            wait = 0;
+        } else if cooldown == 0 {
+            wait += 1;
+            if wait >= self.patience && self.reduce(epoch, rate, t)? {
+                return Ok(());
             }
         }
+        // Counted last: if setting the rate fails, nothing has happened.
+        (self.cooldown_counter, self.wait) = (cooldown, wait);
         Ok(())
     }
 }

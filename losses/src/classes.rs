@@ -52,6 +52,20 @@ losses! {
     SquaredHinge,
     /// `max(max((1 - y) p) - Σ y p + 1, 0)`.
     CategoricalHinge,
+    /// `1 - 2 Σ y p / (Σ y + Σ p)`: how far a predicted region misses the true one. The sums go over the whole batch unless
+    /// [`axis`](Dice::axis) says otherwise, so it is no mean of losses of samples, and weights of samples scale it as a whole.
+    ///
+    /// ```
+    /// use addax_losses::{Dice, Loss};
+    /// use addax_tensor::Tensor;
+    /// let y = Tensor::from_vec([1.0f32, 1.0, 0.0, 0.0], [2, 2]);
+    /// let p = Tensor::from_vec([0.5f32, 1.0, 0.0, 0.5], [2, 2]);
+    /// assert!((Dice::new().call(&y, &p).item::<f32>()? - (1.0 - 3.0 / 4.0)).abs() < 1e-6);
+    /// let each = Dice::new().axis([1]).reduction("none").call(&y, &p).to_vec::<f32>()?;
+    /// assert!((each[0] - (1.0 - 3.0 / 3.5)).abs() < 1e-6 && each[1] == 1.0);
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    Dice,
 }
 
 macro_rules! settings {
@@ -161,6 +175,14 @@ impl MeanOf<formulas::BinaryAccuracy> {
     /// From above this on a prediction means 1 (default 0.5).
     pub fn threshold(mut self, threshold: f64) -> Self {
         self.formula.threshold = threshold;
+        self
+    }
+}
+
+impl LossOf<formulas::Dice> {
+    /// The axes of the sums (default: all), such as `[1, 2, 3]` for a loss per picture.
+    pub fn axis(mut self, axes: impl Into<Vec<i64>>) -> Self {
+        self.formula.axis = Some(axes.into());
         self
     }
 }

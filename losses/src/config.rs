@@ -12,6 +12,8 @@ pub enum Field<'a> {
     Int(&'a mut i64),
     /// A whole number or nothing, such as a class.
     MaybeInt(&'a mut Option<i64>),
+    /// Whole numbers or nothing, such as axes; one number alone is read as a list of one.
+    MaybeInts(&'a mut Option<Vec<i64>>),
     /// Yes or no.
     Flag(&'a mut bool),
     /// Text.
@@ -28,7 +30,7 @@ macro_rules! field_from {
         }
     )*};
 }
-field_from!(f64 => Float, i64 => Int, Option<i64> => MaybeInt, bool => Flag, String => Text);
+field_from!(f64 => Float, i64 => Int, Option<i64> => MaybeInt, Option<Vec<i64>> => MaybeInts, bool => Flag, String => Text);
 
 impl Field<'_> {
     fn value(&self) -> Value {
@@ -36,6 +38,7 @@ impl Field<'_> {
             Field::Float(v) => json!(**v),
             Field::Int(v) => json!(**v),
             Field::MaybeInt(v) => json!(**v),
+            Field::MaybeInts(v) => json!(**v),
             Field::Flag(v) => json!(**v),
             Field::Text(v) => json!(**v),
         }
@@ -47,6 +50,13 @@ impl Field<'_> {
             Field::Int(to) => **to = value.as_i64().ok_or("a whole number")?,
             Field::MaybeInt(to) if value.is_null() => **to = None,
             Field::MaybeInt(to) => **to = Some(value.as_i64().ok_or("a whole number or null")?),
+            Field::MaybeInts(to) if value.is_null() => **to = None,
+            Field::MaybeInts(to) => {
+                let one = std::slice::from_ref(value);
+                let numbers: Option<Vec<i64>> =
+                    value.as_array().map_or(one, Vec::as_slice).iter().map(Value::as_i64).collect();
+                **to = Some(numbers.ok_or("whole numbers or null")?);
+            }
             Field::Flag(to) => **to = value.as_bool().ok_or("true or false")?,
             // Keras lets names be null: the default stays.
             Field::Text(_) if value.is_null() => {}

@@ -15,7 +15,7 @@ fn make<F: Formula>(map: &Map<String, Value>, warnings: &mut Vec<String>) -> Res
     Ok(Box::new(LossOf::<F>::from_map(map, warnings)?))
 }
 
-const KNOWN: [(&str, Make); 17] = [
+const KNOWN: [(&str, Make); 18] = [
     (f::SparseCategoricalCrossentropy::CLASS, make::<f::SparseCategoricalCrossentropy>),
     (f::CategoricalCrossentropy::CLASS, make::<f::CategoricalCrossentropy>),
     (f::BinaryCrossentropy::CLASS, make::<f::BinaryCrossentropy>),
@@ -33,6 +33,7 @@ const KNOWN: [(&str, Make); 17] = [
     (f::Hinge::CLASS, make::<f::Hinge>),
     (f::SquaredHinge::CLASS, make::<f::SquaredHinge>),
     (f::CategoricalHinge::CLASS, make::<f::CategoricalHinge>),
+    (f::Dice::CLASS, make::<f::Dice>),
 ];
 
 /// What Keras' short names stand for.

@@ -48,6 +48,10 @@ pub(crate) fn weights_for(values: &Tensor, weight: &Tensor) -> Result<(Tensor, T
         let aligned: Shape = have.iter().copied().chain(wanted.iter().skip(have.rank()).map(|_| 1)).collect();
         weight = weight.reshape(aligned);
     }
+    // One loss of the whole batch, weighed once for each weight.
+    if wanted.rank() == 0 {
+        return Ok((values, weight));
+    }
     match weight.shape()?.broadcast(&wanted) {
         Ok(shape) if shape == wanted => Ok((values, weight)),
         _ => Err(Error::shape(format!(

@@ -12,7 +12,7 @@ use crate::{
     seed::Seed,
     session::Held,
     start,
-    steps::running_logs,
+    steps::{LadderNews, running_logs},
     stop::StopHandle,
 };
 use addax_callbacks::{Callback, CallbackList, Console, Direction, History, Logs, Snapshot, Trainer, Verbosity};
@@ -85,6 +85,7 @@ struct Workshop<'s, T> {
     test_key: Variable,
     test_means: Means,
     device: Device,
+    ladder: LadderNews,
 }
 
 impl<'s, T: TrainStep> Workshop<'s, T> {
@@ -104,6 +105,7 @@ impl<'s, T: TrainStep> Workshop<'s, T> {
             test_key: Variable::state(random::key(seed, TESTS)).named("test_key"),
             test_means: Means::default(),
             device: Device::try_default()?,
+            ladder: LadderNews::default(),
         })
     }
 
@@ -186,7 +188,12 @@ impl<'s, T: TrainStep> Workshop<'s, T> {
         updates.push((key.clone(), key.value() + Tensor::from_vec([0u32, 0, 1], [3])));
         let means = if training { &mut self.means } else { &mut self.test_means };
         let (names, means) = means.observe(&logs, batch.rows(), &mut updates)?;
-        let values = run::step(&means, updates)?;
+        let (values, rung) = run::step_and_rung(&means, updates)?;
+        if training && let Some(news) = self.ladder.of(rung, batch.rows(), &self.device) {
+            tracing::info!("{news}");
+            self.voice.console.line(&news);
+            self.history.note(news);
+        }
         let mut out = match values.into_iter().next() {
             Some(values) => running_logs(&names, values, &self.device)?,
             None => Logs::new(),
@@ -238,7 +245,7 @@ impl<T: TrainStep> Trainer for Workshop<'_, T> {
         crate::model::assign(&self.variables(), weights)
     }
     fn snapshot(&self) -> Result<Snapshot> {
-        Ok(Held::snapshot(self.variables()))
+        Held::snapshot(self.variables(), &self.device)
     }
     fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         Held::restore(snapshot)

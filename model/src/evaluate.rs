@@ -49,7 +49,7 @@ impl Model {
         let mut callbacks = CallbackList::for_run(how.callbacks, how.verbosity);
         let mut session = Session::new(self, voice);
         session.steps = how.steps.or(steps);
-        session.evaluate_rows(&mut callbacks, rows, how.batch_size, how.steps)
+        session.evaluate_rows(&mut callbacks, rows, how.batch_size, how.steps, &mut Heard::default())
     }
     /// Loss and metrics of one batch, added to what was measured since the last [`reset_metrics`](Model::reset_metrics), as in
     /// Keras.
@@ -116,6 +116,15 @@ pub(crate) fn loader(rows: Rows<'_>, batches: &Batches) -> Result<Box<dyn Loader
     }
 }
 
+/// Which hooks of an evaluation were called, so that none is called twice when it begins again.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub begin: bool,
+    /// Batches whose first and last hook were called.
+    begun: usize,
+    ended: usize,
+}
+
 /// The batches of an evaluation, one after the other.
 pub(crate) fn measure(
     session: &mut Session<'_>,
@@ -123,6 +132,7 @@ pub(crate) fn measure(
     rows: Rows<'_>,
     batch_size: usize,
     limit: Option<usize>,
+    heard: &mut Heard,
 ) -> Result<Logs> {
     let mut loader = loader(rows, &Batches::new(batch_size))?;
     loader.start(0)?;
@@ -145,11 +155,17 @@ pub(crate) fn measure(
                 none.insert(fresh)
             }
         };
-        callbacks.on_test_batch_begin(count, &mut Logs::new(), session)?;
+        if count >= heard.begun {
+            callbacks.on_test_batch_begin(count, &mut Logs::new(), session)?;
+            heard.begun = count + 1;
+        }
         // Whoever held the last values held the memory of the next ones.
         drop(std::mem::take(&mut logs));
         logs = steps.run(session.model, feed)?;
-        callbacks.on_test_batch_end(count, &mut logs, session)?;
+        if count >= heard.ended {
+            callbacks.on_test_batch_end(count, &mut logs, session)?;
+            heard.ended = count + 1;
+        }
         loader.give_back(batch);
         count += 1;
     }

@@ -2,11 +2,12 @@
 
 use crate::{
     check::{self, ClassWeights, Labels},
-    evaluate::mark,
+    evaluate::{Heard, mark},
     hints::Voice,
     model::Model,
     options::{Fit, Rows, Validation},
     passes::Passes,
+    recovery::{RestorePoint, read},
     session::Session,
     start,
     steps::{Feed, Steps},
@@ -28,6 +29,12 @@ impl Model {
     ///
     /// Hooks come in Keras' order: `on_train_begin`; for each epoch `on_epoch_begin`, the batches, the validation,
     /// `on_epoch_end`; `on_train_end`. The values of an epoch are means over its samples.
+    ///
+    /// A GPU can be lost with all that lies on it, when its driver resets. Then training opens it again, goes back to its last
+    /// restore point (see [`Fit::restore_every`]) and computes the batches since then again: the same weights, and a note in the
+    /// history. Hooks are called once for each batch, whatever is computed again; a callback that itself found the device lost is
+    /// called again. After three losses in a row without a further step it fails with
+    /// [`ErrorKind::DeviceLost`](addax_tensor::ErrorKind::DeviceLost).
     #[track_caller]
     pub fn fit<S: Source + 'static>(&mut self, data: &S, fit: Fit<'_>) -> Result<History> {
         let at = Location::caller();
@@ -93,6 +100,8 @@ impl Model {
             weigh,
             validation: Validation { data: held_out, ..fit.validation },
             batch_size,
+            point: None,
+            restore_every: fit.restore_every,
         };
         run.epochs(&mut callbacks, fit.initial_epoch)?;
         let Run { session, steps, .. } = run;
@@ -123,7 +132,7 @@ pub(crate) fn in_memory(rows: Rows<'_>) -> Result<&Dataset> {
 }
 
 /// Weights that classes give to the rows of a batch.
-fn batch_weights(batch: &Batch, weigh: Option<&ClassWeights>) -> Result<Option<addax_tensor::Array>> {
+pub(crate) fn batch_weights(batch: &Batch, weigh: Option<&ClassWeights>) -> Result<Option<addax_tensor::Array>> {
     let Some(weigh) = weigh else { return Ok(None) };
     if batch.weight.is_some() {
         return Err(Error::argument(
@@ -135,21 +144,25 @@ fn batch_weights(batch: &Batch, weigh: Option<&ClassWeights>) -> Result<Option<a
 }
 
 /// One call of `fit`, once everything is checked.
-struct Run<'m, 'a> {
-    session: Session<'m>,
-    steps: Steps,
-    passes: Passes,
+pub(crate) struct Run<'m, 'a> {
+    pub session: Session<'m>,
+    pub steps: Steps,
+    pub passes: Passes,
     /// The rule for labels, where they are checked batch by batch.
     labels: Option<Labels>,
-    weigh: Option<ClassWeights>,
+    pub weigh: Option<ClassWeights>,
     validation: Validation<'a>,
     batch_size: usize,
+    /// Where training goes back to if the device is lost, and after how many steps such a point is made within an epoch.
+    pub point: Option<RestorePoint>,
+    pub restore_every: usize,
 }
 
 impl Run<'_, '_> {
     fn epochs(&mut self, callbacks: &mut CallbackList<'_>, initial_epoch: usize) -> Result<()> {
         let mut last = Logs::new();
-        callbacks.on_train_begin(&mut Logs::new(), &mut self.session)?;
+        self.keep(|_| Ok(()))?;
+        self.hook(callbacks, &mut Logs::new(), |c, logs, t| c.on_train_begin(logs, t))?;
         for epoch in initial_epoch..self.session.epochs {
             if self.session.stopped() {
                 break;
@@ -157,27 +170,42 @@ impl Run<'_, '_> {
             last = self.epoch(epoch, callbacks)?;
         }
         // With averaged weights the averages become the weights.
-        let averages = self.session.model.compiled()?.optimizer().finalize();
-        addax_tensor::run::step(&[], averages)?;
-        callbacks.on_train_end(&mut last, &mut self.session)
+        let averaged = !self.averages()?.is_empty();
+        if averaged {
+            self.keep(|run| addax_tensor::run::step(&[], run.averages()?).map(drop))?;
+        }
+        self.hook(callbacks, &mut last, |c, logs, t| c.on_train_end(logs, t))
     }
 
     fn epoch(&mut self, epoch: usize, callbacks: &mut CallbackList<'_>) -> Result<Logs> {
-        callbacks.on_epoch_begin(epoch, &mut Logs::new(), &mut self.session)?;
-        self.steps.reset()?;
-        let mut logs = self.batches(callbacks)?;
+        self.hook(callbacks, &mut Logs::new(), |c, logs, t| c.on_epoch_begin(epoch, logs, t))?;
+        self.keep(|run| run.steps.reset())?;
+        let logs = self.batches(callbacks)?;
+        let mut logs = self.settled(logs)?;
         let validate = self.validation.freq.due(epoch) && !self.session.stop.is_stopped();
         if let Some(rows) = self.validation.data.filter(|_| validate) {
             let size = self.validation.batch_size.unwrap_or(self.batch_size);
-            let held_out = self.session.evaluate_rows(callbacks, rows, size, self.validation.steps)?;
+            let mut heard = Heard::default();
+            let held_out = self.surviving(|run| {
+                let limit = run.validation.steps;
+                let logs = run.session.evaluate_rows(callbacks, rows, size, limit, &mut heard);
+                let logs = logs.and_then(|logs| if run.point.is_some() { read(&logs) } else { Ok(logs) });
+                // If that is tried again, it is with the callback that found the device lost.
+                logs.inspect_err(|_| callbacks.retry())
+            })?;
             logs.extend(held_out.prefixed("val_"));
         }
         if !self.session.stop.is_stopped() {
             self.session.model.epochs += 1;
         }
-        callbacks.on_epoch_end(epoch, &mut logs, &mut self.session)?;
+        self.hook(callbacks, &mut logs, |c, logs, t| c.on_epoch_end(epoch, logs, t))?;
         self.look_back(&logs)?;
         Ok(logs)
+    }
+
+    /// With averaged weights, the averages.
+    fn averages(&self) -> Result<Vec<(addax_tensor::Variable, Tensor)>> {
+        Ok(self.session.model.compiled()?.optimizer().finalize())
     }
 
     /// The steps of one epoch; loss and metrics at their end.
@@ -188,18 +216,22 @@ impl Run<'_, '_> {
             self.labels.map_or(Ok(()), |labels| labels.check_batch(&batch))?;
             let weights = batch_weights(&batch, self.weigh.as_ref())?;
             let feed = Feed { x: &batch.x, y: batch.y.as_ref(), weight: weights.as_ref().or(batch.weight.as_ref()) };
-            callbacks.on_train_batch_begin(count, &mut Logs::new(), &mut self.session)?;
+            self.hook(callbacks, &mut Logs::new(), |c, logs, t| c.on_train_batch_begin(count, logs, t))?;
             // Whoever held the last values held the memory of the next ones.
             drop(std::mem::take(&mut logs));
-            logs = self.steps.run(self.session.model, feed)?;
+            logs = self.surviving(|run| run.steps.run(run.session.model, feed))?;
+            let due = self.stepped();
             self.session.model.touched = true;
             if let Some(news) = self.steps.news(feed.x.rows()) {
                 tracing::info!("{news}");
                 self.session.voice.console.line(&news);
                 self.session.history.note(news);
             }
-            callbacks.on_train_batch_end(count, &mut logs, &mut self.session)?;
+            self.hook(callbacks, &mut logs, |c, logs, t| c.on_train_batch_end(count, logs, t))?;
             self.passes.give_back(batch);
+            if due {
+                self.keep(|_| Ok(()))?;
+            }
             if self.session.stopped() {
                 break;
             }

@@ -49,6 +49,7 @@ mod passes;
 mod predict;
 mod programs;
 mod record;
+mod recovery;
 mod save;
 mod seed;
 mod sequential;

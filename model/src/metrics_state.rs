@@ -128,18 +128,26 @@ impl Tracker {
         }
         Ok((updates, Tensor::stack(&values, 0)))
     }
+    /// All of its state.
+    pub fn variables(&self) -> Vec<Variable> {
+        self.metrics.iter().flat_map(|m| &m.state).cloned().chain(self.loss.variables()).collect()
+    }
+    /// Lets go of what lies on a device that the state leaves.
+    pub fn leave_device(&mut self) {
+        self.reset = None;
+    }
     /// Forgets all batches, in place.
     pub fn reset(&mut self, device: &Device) -> Result<()> {
         let program = match self.reset.take() {
             Some(program) => program,
             None => {
-                let all = self.metrics.iter().flat_map(|m| &m.state).cloned().chain(self.loss.variables());
+                let all = self.variables().into_iter();
                 let zeros = |v: Variable| Ok((v.clone(), Tensor::full(v.dtype()?, v.shape()?, 0)));
                 Program::capture(device, &[], &[], &all.map(zeros).collect::<Result<Vec<_>>>()?, &[])?
             }
         };
-        program.run(&[])?;
+        let ran = program.run(&[]);
         self.reset = Some(program);
-        Ok(())
+        ran.map(drop)
     }
 }

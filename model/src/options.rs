@@ -51,6 +51,7 @@ pub struct Fit<'a> {
     pub(crate) verbosity: Verbosity,
     pub(crate) quiet_hints: bool,
     pub(crate) stop: StopHandle,
+    pub(crate) restore_every: usize,
 }
 
 /// What is measured after an epoch, and when.
@@ -115,6 +116,7 @@ impl<'a> Fit<'a> {
             verbosity: Verbosity::Auto,
             quiet_hints: false,
             stop: StopHandle::default(),
+            restore_every: 1000,
         }
     }
     /// Rows of a step (default 32).
@@ -186,6 +188,13 @@ impl<'a> Fit<'a> {
     /// Says nothing about likely mistakes. The environment's `ADDAX_HINTS=off` does it for all.
     pub fn quiet_hints(mut self, quiet: bool) -> Self {
         self.quiet_hints = quiet;
+        self
+    }
+    /// After how many steps within an epoch (default 1000, at least 1) to make another restore point, beside those at the beginning
+    /// of training and of each epoch: a copy of weights, optimizer and counters on the host, for the case that the device is lost.
+    /// Each costs reading them back once, and as much memory on the host; on a CPU, which cannot be lost, none is made.
+    pub fn restore_every(mut self, steps: usize) -> Self {
+        self.restore_every = steps.max(1);
         self
     }
     /// Ends the training from elsewhere; see [`StopHandle`].

@@ -11,7 +11,16 @@ pub(crate) struct Passes {
     pass: u64,
     /// Steps of an epoch, if they were given: then the next pass follows wherever one ends.
     limit: Option<usize>,
-    /// Batches of this epoch so far.
+    /// Batches of this epoch so far, and of this pass.
+    count: usize,
+    within: usize,
+}
+
+/// A place in the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pass: u64,
+    within: usize,
     count: usize,
 }
 
@@ -20,7 +29,38 @@ impl Passes {
     pub fn new(rows: Rows<'_>, batches: &Batches, pass: u64, limit: Option<usize>) -> Result<Passes> {
         let mut loader = loader(rows, batches)?;
         loader.start(pass)?;
-        Ok(Passes { loader, pass, limit, count: 0 })
+        Ok(Passes { loader, pass, limit, count: 0, within: 0 })
+    }
+    /// Where it is now.
+    pub fn mark(&self) -> Mark {
+        Mark { pass: self.pass, within: self.within, count: self.count }
+    }
+    /// Goes to a place that it has been at; the order of rows is a function of the pass, so the same batches follow.
+    pub fn seek(&mut self, mark: Mark) -> Result<()> {
+        if self.pass != mark.pass || self.within > mark.within {
+            self.begin(mark.pass)?;
+        }
+        while self.within < mark.within {
+            let Some(batch) = self.fetch()? else {
+                return Err(Error::data(format!(
+                    "the data gave {} batches where it had given {}; it has to give the same ones again",
+                    self.within, mark.within
+                )));
+            };
+            self.give_back(batch);
+        }
+        self.count = mark.count;
+        Ok(())
+    }
+    fn begin(&mut self, pass: u64) -> Result<()> {
+        self.pass = pass;
+        self.within = 0;
+        self.loader.start(pass)
+    }
+    fn fetch(&mut self) -> Result<Option<Batch>> {
+        let next = self.loader.next_batch()?;
+        self.within += usize::from(next.is_some());
+        Ok(next)
     }
     /// A first look at the data, before training starts.
     pub fn peek(&mut self) -> Result<Batch> {
@@ -35,11 +75,10 @@ impl Passes {
         if self.limit.is_some_and(|limit| self.count >= limit) {
             return Ok(None);
         }
-        let mut next = self.loader.next_batch()?;
+        let mut next = self.fetch()?;
         if next.is_none() && self.limit.is_some() {
-            self.pass += 1;
-            self.loader.start(self.pass)?;
-            next = self.loader.next_batch()?;
+            self.begin(self.pass + 1)?;
+            next = self.fetch()?;
         }
         let Some(batch) = next else {
             return if self.count == 0 { Err(Error::data("the data gave no batch in this epoch")) } else { Ok(None) };
@@ -55,8 +94,7 @@ impl Passes {
     pub fn end_epoch(&mut self) -> Result<()> {
         self.count = 0;
         if self.limit.is_none() {
-            self.pass += 1;
-            self.loader.start(self.pass)?;
+            self.begin(self.pass + 1)?;
         }
         Ok(())
     }

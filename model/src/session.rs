@@ -1,9 +1,16 @@
 //! A run of `fit` or `evaluate`: what callbacks see of it.
 
-use crate::{hints::Voice, model::Model, options::INFERENCE_BATCH, options::Rows, stop::StopHandle};
+use crate::{
+    evaluate::{Heard, measure},
+    hints::Voice,
+    model::Model,
+    options::{INFERENCE_BATCH, Rows},
+    recovery::{Change, Changes},
+    stop::StopHandle,
+};
 use addax_callbacks::{Callback, CallbackList, Console, Direction, History, Logs, Snapshot, Trainer};
 use addax_data::Dataset;
-use addax_tensor::{Array, Error, Result, Tensor, Variable};
+use addax_tensor::{Array, Device, Error, Result, Tensor, Variable};
 use std::path::Path;
 
 /// The trainer that callbacks talk to.
@@ -16,12 +23,19 @@ pub(crate) struct Session<'m> {
     pub epochs: usize,
     pub steps: Option<usize>,
     pub voice: Voice,
+    /// What callbacks changed since the last restore point, if there is one.
+    pub changes: Option<Changes>,
 }
 
 impl<'m> Session<'m> {
     pub fn new(model: &'m mut Model, voice: Voice) -> Self {
         let (history, stop) = (History::default(), StopHandle::default());
-        Session { model, history, stop, stopping: false, epochs: 0, steps: None, voice }
+        Session { model, history, stop, stopping: false, epochs: 0, steps: None, voice, changes: None }
+    }
+    fn note(&mut self, change: impl FnOnce() -> Change) {
+        if let Some(changes) = &mut self.changes {
+            changes.note(change());
+        }
     }
 }
 
@@ -29,9 +43,16 @@ impl<'m> Session<'m> {
 pub(crate) struct Held(Vec<(Variable, Tensor)>);
 
 impl Held {
-    /// The values that these variables have now.
-    pub fn snapshot(variables: Vec<(String, Variable)>) -> Snapshot {
-        Snapshot::new(Held(variables.into_iter().map(|(_, v)| (v.clone(), v.value())).collect()))
+    /// The values that these variables have now. Where they lie on a device that can be lost they are copied to the host.
+    pub fn snapshot(variables: Vec<(String, Variable)>, device: &Device) -> Result<Snapshot> {
+        let value = |(_, variable): (String, Variable)| {
+            let mut value = variable.value();
+            if device.can_be_lost() {
+                value = Tensor::from_array(value.to_array()?);
+            }
+            Ok((variable, value))
+        };
+        Ok(Snapshot::new(Held(variables.into_iter().map(value).collect::<Result<_>>()?)))
     }
     /// Puts them back, all or none.
     pub fn restore(snapshot: &Snapshot) -> Result<()> {
@@ -65,25 +86,31 @@ impl Trainer for Session<'_> {
         };
         let data = Dataset::new(x.clone(), y.clone())?;
         let mut inner = Session::new(&mut *self.model, Voice { console: Console::silent(), quiet: true });
-        inner.evaluate_rows(&mut CallbackList::new(), Rows::from(&data), INFERENCE_BATCH, None)
+        inner.evaluate_rows(&mut CallbackList::new(), Rows::from(&data), INFERENCE_BATCH, None, &mut Heard::default())
     }
     fn weights(&self) -> Result<Vec<(String, Array)>> {
         self.model.weights()
     }
     fn set_weights(&mut self, weights: &[(String, Array)]) -> Result<()> {
-        self.model.set_weights(weights)
+        self.model.set_weights(weights)?;
+        self.note(|| Change::Weights(weights.to_vec()));
+        Ok(())
     }
     fn snapshot(&self) -> Result<Snapshot> {
-        Ok(Held::snapshot(self.model.variables()?))
+        Held::snapshot(self.model.variables()?, &self.model.device()?)
     }
     fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        Held::restore(snapshot)
+        Held::restore(snapshot)?;
+        self.note(|| Change::Restored(snapshot.clone()));
+        Ok(())
     }
     fn learning_rate(&self) -> Result<f64> {
         self.model.learning_rate()
     }
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
-        self.model.set_learning_rate(learning_rate)
+        self.model.set_learning_rate(learning_rate)?;
+        self.note(|| Change::Rate(learning_rate));
+        Ok(())
     }
     fn save(&self, path: &Path, weights_only: bool) -> Result<()> {
         if weights_only { self.model.save_weights(path) } else { self.model.save(path) }
@@ -111,16 +138,20 @@ fn one_of(what: &str, got: usize) -> Error {
 
 /// Passes the batch hooks of an evaluation on.
 impl Session<'_> {
-    /// Loss and metrics over these rows, with the hooks of a test.
+    /// Loss and metrics over these rows, with the hooks of a test: those that were not called yet.
     pub fn evaluate_rows(
         &mut self,
         callbacks: &mut CallbackList<'_>,
         rows: Rows<'_>,
         batch_size: usize,
         limit: Option<usize>,
+        heard: &mut Heard,
     ) -> Result<Logs> {
-        callbacks.on_test_begin(&mut Logs::new(), self)?;
-        let mut logs = crate::evaluate::measure(self, callbacks, rows, batch_size, limit)?;
+        if !heard.begin {
+            callbacks.on_test_begin(&mut Logs::new(), self)?;
+            heard.begin = true;
+        }
+        let mut logs = measure(self, callbacks, rows, batch_size, limit, heard)?;
         callbacks.on_test_end(&mut logs, self)?;
         Ok(logs)
     }

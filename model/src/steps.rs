@@ -7,7 +7,9 @@ use crate::{
     programs::{Programs, Signature},
 };
 use addax_callbacks::{LogValue, Logs, Value};
-use addax_tensor::{Array, Device, Error, Program, Result, Shape, Tensor, error::bytes_for_people, plan::split::Rung};
+use addax_tensor::{
+    Array, Device, Error, Program, Result, Shape, Tensor, Variable, error::bytes_for_people, plan::split::Rung,
+};
 use std::sync::{Arc, OnceLock};
 
 /// One batch as a step takes it.
@@ -18,15 +20,35 @@ pub(crate) struct Feed<'a> {
     pub weight: Option<&'a Array>,
 }
 
+/// What a training tells of the memory ladder: the lowest rung that was told of.
+#[derive(Default)]
+pub(crate) struct LadderNews(Rung);
+
+impl LadderNews {
+    /// What there is to tell after a step of so many rows on this rung: that it is lower than any before.
+    pub fn of(&mut self, rung: Rung, rows: usize, device: &Device) -> Option<String> {
+        if (rung.slices, rung.recompute) <= (self.0.slices, self.0.recompute) {
+            return None;
+        }
+        self.0 = rung;
+        let limit = bytes_for_people(device.memory().budget);
+        let again = if rung.recompute { ", computing some values again" } else { "" };
+        Some(format!(
+            "memory is short (limit {limit}): a batch of {rows} is computed in {} slices{again}; results stay the same",
+            rung.slices
+        ))
+    }
+}
+
 /// The steps of one loop, and its metrics.
 pub(crate) struct Steps {
     training: bool,
     tracker: Tracker,
     programs: Programs<Signature>,
     device: Device,
-    /// The rung of the memory ladder that the last step took, and the lowest that was told of.
+    /// The rung of the memory ladder that the last step took.
     rung: Rung,
-    told: Rung,
+    told: LadderNews,
 }
 
 impl Steps {
@@ -37,7 +59,24 @@ impl Steps {
         let labels = feed.y.map(|y| y.shape().clone());
         let shapes = labels.as_ref().map(|y| (y, &predictions));
         let tracker = Tracker::new(&mut model.compiled_mut()?.metrics, shapes)?;
-        Ok(Steps { training, tracker, programs: Programs::default(), device, rung: Rung::WHOLE, told: Rung::WHOLE })
+        Ok(Steps {
+            training,
+            tracker,
+            programs: Programs::default(),
+            device,
+            rung: Rung::WHOLE,
+            told: LadderNews::default(),
+        })
+    }
+    /// The state of the running loss and metrics.
+    pub fn state(&self) -> Vec<Variable> {
+        self.tracker.variables()
+    }
+    /// Goes on on another device: everything is captured anew there.
+    pub fn move_to(&mut self, device: &Device) {
+        self.device = device.clone();
+        self.programs.clear();
+        self.tracker.leave_device();
     }
     /// Forgets what was measured.
     pub fn reset(&mut self) -> Result<()> {
@@ -55,17 +94,7 @@ impl Steps {
     }
     /// What there is to tell of the memory ladder after a step of so many rows: that it had to take a lower rung than any before.
     pub fn news(&mut self, rows: usize) -> Option<String> {
-        let rung = self.rung;
-        if (rung.slices, rung.recompute) <= (self.told.slices, self.told.recompute) {
-            return None;
-        }
-        self.told = rung;
-        let limit = bytes_for_people(self.device.memory().budget);
-        let again = if rung.recompute { ", computing some values again" } else { "" };
-        Some(format!(
-            "memory is short (limit {limit}): a batch of {rows} is computed in {} slices{again}; results stay the same",
-            rung.slices
-        ))
+        self.told.of(self.rung, rows, &self.device)
     }
     /// One step; loss and metrics since the last [`reset`](Steps::reset).
     pub fn run(&mut self, model: &mut Model, feed: Feed<'_>) -> Result<Logs> {
@@ -92,13 +121,18 @@ fn shape_of(output: &Output, rows: usize) -> Shape {
 pub(crate) fn running_logs(names: &[Arc<str>], values: Tensor, device: &Device) -> Result<Logs> {
     let mut logs = Logs::new();
     // A step that was committed took place, even if reading what it measured fails: then whoever asks reads again.
-    if device.caps().immediate
-        && let Ok(numbers) = values.to_vec::<f32>()
-    {
-        for (name, value) in names.iter().zip(numbers) {
-            logs.insert(name.clone(), value);
+    if device.caps().immediate {
+        match values.to_vec::<f32>() {
+            Ok(numbers) => {
+                for (name, value) in names.iter().zip(numbers) {
+                    logs.insert(name.clone(), value);
+                }
+                return Ok(logs);
+            }
+            // What was committed is gone again, and nobody could read it later.
+            Err(error) if error.is_device_lost() => return Err(error),
+            Err(_) => {}
         }
-        return Ok(logs);
     }
     let shared = Arc::new(Pending { values, read: OnceLock::new() });
     for (at, name) in names.iter().enumerate() {

@@ -7,6 +7,7 @@ use crate::{
     graph::lock,
     memory::{self, Storage},
     plan::{cache::PlanCache, split::Rung},
+    platform,
     workspace::Workspace,
 };
 use std::{
@@ -178,6 +179,25 @@ impl Device {
     /// that does.
     pub fn set_rung(&self, rung: Option<Rung>) {
         lock(&self.0.plans).set_rung(rung);
+    }
+
+    /// Whether what lies on it can be lost, as a GPU's memory is when its driver resets. Training on such a device keeps restore
+    /// points on the host; on others it has nothing to keep.
+    pub fn can_be_lost(&self) -> bool {
+        self.0.executor.can_be_lost()
+    }
+    /// A new device on the same hardware, with the same limit and the same ways of planning, for going on after this one was
+    /// lost ([`Error::is_device_lost`]). What lay on this one stays lost; if it was the default device, the new one is.
+    pub fn reopen(&self) -> Result<Device> {
+        let device = Device::from_executor(platform::block_on(self.0.executor.reopen())?);
+        device.0.limit.store(self.0.limit.load(Ordering::Relaxed), Ordering::Relaxed);
+        *lock(&device.0.plans) = lock(&self.0.plans).like();
+        let mut chosen = lock(DEFAULT.get_or_init(Mutex::default));
+        if chosen.as_ref() == Some(self) {
+            *chosen = Some(device.clone());
+        }
+        drop(chosen);
+        Ok(device)
     }
 
     /// Its executor, if it is of this type: for what only that one can do, such as a profile of the CPU's kernels.

@@ -26,8 +26,11 @@ pub enum ErrorKind {
     },
     /// The plan needs more memory than the budget allows.
     OutOfMemory(OutOfMemory),
-    /// A device does not exist, was lost, or refused.
+    /// A device does not exist or refused.
     Device(String),
+    /// A device is gone, with everything that lay on it: its driver reset, or it was unplugged. See
+    /// [`Device::reopen`](crate::Device::reopen).
+    DeviceLost(String),
     /// Data cannot be used: empty, mismatched, out of range.
     Data(String),
     /// A file is truncated, foreign, too large, or of a version that is not known.
@@ -113,6 +116,7 @@ impl fmt::Display for ErrorKind {
             | ErrorKind::DType(m)
             | ErrorKind::Argument(m)
             | ErrorKind::Device(m)
+            | ErrorKind::DeviceLost(m)
             | ErrorKind::Data(m)
             | ErrorKind::Format(m)
             | ErrorKind::Io(m)
@@ -167,6 +171,10 @@ impl Error {
     pub fn device(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Device(message.into()))
     }
+    /// A device is gone, with everything that lay on it.
+    pub fn device_lost(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::DeviceLost(message.into()))
+    }
     /// Data cannot be used.
     pub fn data(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Data(message.into()))
@@ -219,6 +227,10 @@ impl Error {
     /// Whether training ran out of memory; see [`OutOfMemory`].
     pub fn is_out_of_memory(&self) -> bool {
         matches!(self.0.kind, ErrorKind::OutOfMemory(_))
+    }
+    /// Whether a device is gone with everything that lay on it; see [`Device::reopen`](crate::Device::reopen).
+    pub fn is_device_lost(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::DeviceLost(_))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The contract between the engine and what runs its plans. It fits on one screen on purpose.
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     plan::{Kernel, Plan},
 };
 use std::{any::Any, future::Future, ops::Range, pin::Pin, sync::Arc};
@@ -61,4 +61,14 @@ pub trait Executor: Any + Send + Sync {
     fn write(&self, to: &Buffer, at: u64, bytes: &[u8]) -> Result<()>;
     /// Copies bytes from a buffer: waits for what was run before.
     fn read<'a>(&'a self, from: &'a Buffer, range: Range<u64>) -> BoxFuture<'a, Result<Vec<u8>>>;
+
+    /// Whether what lies on it can be lost, as a GPU's memory is when its driver resets; then every call fails with
+    /// [`ErrorKind::DeviceLost`](crate::ErrorKind::DeviceLost). Memory of this process cannot.
+    fn can_be_lost(&self) -> bool {
+        false
+    }
+    /// Opens the same hardware again after a loss, with nothing on it.
+    fn reopen(&self) -> BoxFuture<'_, Result<Box<dyn Executor>>> {
+        Box::pin(std::future::ready(Err(Error::device(format!("{}: it cannot be opened again", self.name())))))
+    }
 }

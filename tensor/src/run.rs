@@ -11,6 +11,7 @@ use crate::{
     plan::{
         Source,
         cache::{PlanCache, Prepared},
+        split::Rung,
         trace::{Feeds, Traced, trace},
     },
     platform,
@@ -98,7 +99,7 @@ fn evaluate(tensors: &[Tensor]) -> Result<()> {
     }
     let (traced, feeds) = trace(&[], &missing, &[])?;
     let device = device_of(&feeds.inputs)?;
-    let values = once(&device, traced, &feeds, &mut [])?;
+    let (values, _) = once(&device, traced, &feeds, &mut [])?;
     for (tensor, value) in missing.iter().zip(values) {
         tensor.node().set_value(tensor.output_index(), Value::Device(value));
     }
@@ -115,6 +116,11 @@ pub(crate) fn commit(updates: Vec<(Variable, Tensor)>) -> Result<()> {
 ///
 /// On failure every variable is as it was. Variables are assigned together, after everything is computed.
 pub fn step(outputs: &[Tensor], updates: Vec<(Variable, Tensor)>) -> Result<Vec<Tensor>> {
+    step_and_rung(outputs, updates).map(|(values, _)| values)
+}
+
+/// [`step`], and how far down the memory ladder it went.
+pub fn step_and_rung(outputs: &[Tensor], updates: Vec<(Variable, Tensor)>) -> Result<(Vec<Tensor>, Rung)> {
     let mut updates = updates;
     updates.sort_by_key(|(variable, _)| variable.id());
     for pair in updates.windows(2) {
@@ -133,13 +139,10 @@ pub fn step(outputs: &[Tensor], updates: Vec<(Variable, Tensor)>) -> Result<Vec<
     let device = device_of(&leaves)?;
     drop((leaves, updates));
     let mut held: Vec<Held> = states.iter().map(Variable::hold).collect();
-    let values = once(&device, traced, &feeds, &mut held)?;
+    let (values, rung) = once(&device, traced, &feeds, &mut held)?;
     drop(held);
-    Ok(metas
-        .into_iter()
-        .zip(values)
-        .map(|((meta, origin), value)| Tensor::leaf(Value::Device(value), meta, false, origin))
-        .collect())
+    let leaf = |((meta, origin), value)| Tensor::leaf(Value::Device(value), meta, false, origin);
+    Ok((metas.into_iter().zip(values).map(leaf).collect(), rung))
 }
 
 /// The device that data lies on; the default one if all of it lies on the host.
@@ -154,8 +157,8 @@ pub(crate) fn device_of(leaves: &[Tensor]) -> Result<Device> {
     }
 }
 
-/// Plans a graph, binds fresh memory, runs, returns the outputs.
-fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &mut [Held]) -> Result<Vec<Storage>> {
+/// Plans a graph, binds fresh memory, runs, returns the outputs and the rung that they were computed on.
+fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &mut [Held]) -> Result<(Vec<Storage>, Rung)> {
     let inputs = feeds.inputs.iter().map(|t| on_device(device, t)).collect::<Result<Vec<_>>>()?;
     let room = device.room().saturating_sub(replacements(device, states));
     let mut prepared = PlanCache::prepare(device, traced, feeds.labels.clone(), room)?;
@@ -167,7 +170,7 @@ fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &mut [Held]) -> 
             }
         }
         execute(device, prepared, &inputs, &outputs, states, &feeds.scalars)?;
-        Ok(outputs)
+        Ok((outputs, prepared.plan.rung))
     })
 }
 

@@ -1,6 +1,7 @@
 //! State: named values that survive a step.
 
 use crate::{
+    array::Array,
     dtype::DType,
     error::{Error, Result},
     graph::{Meta, Tensor, Value, lock},
@@ -117,6 +118,16 @@ impl Variable {
     pub fn assign(&self, value: &Tensor) -> Result<()> {
         let origin = Location::caller();
         run::commit(vec![(self.clone(), value.clone())]).map_err(|e| e.at(origin))
+    }
+    /// Makes host data its value, wherever the old one lies: for going on after the device that held it was lost. The next step
+    /// that uses the variable takes it to its device. Fails unless shape and type are the variable's.
+    pub fn place(&self, array: &Array) -> Result<()> {
+        let value = Tensor::from_array(Arc::new(array.clone()));
+        self.check_fits(&value)?;
+        if let Some(value) = value.value() {
+            self.hold().replace(value.clone());
+        }
+        Ok(())
     }
     /// Fails unless `value` has the variable's shape and type.
     pub(crate) fn check_fits(&self, value: &Tensor) -> Result<()> {

@@ -87,6 +87,10 @@ PLAIN = [
     ("BinaryFocalCrossentropy", {}, bits, unit, (4, 3)),
     ("BinaryFocalCrossentropy", BALANCED, bits, logits, (4, 3)),
     ("CategoricalFocalCrossentropy", {"alpha": 0.4, "gamma": 1.2}, one_hot, probabilities, (4, 3)),
+    ("Dice", {}, bits, unit, (2, 3, 4)),
+    ("Dice", {}, lambda k, s: bits(k, s[:-1]), unit, (5, 1)),
+    ("Dice", {"axis": [1, 2]}, bits, unit, (3, 2, 4)),
+    ("Dice", {"axis": -1}, bits, unit, (3, 4)),
 ]
 
 REDUCED = [
@@ -96,7 +100,12 @@ REDUCED = [
     (BCE, {"from_logits": True}, bits, logits, (4, 3)),
     ("MeanSquaredError", {}, logits, logits, (2, 3, 4)),
     ("Huber", {"delta": 0.8}, logits, logits, (4, 3)),
+    ("Dice", {"axis": [1, 2]}, bits, unit, (3, 2, 4)),
+    ("Dice", {"axis": [2]}, bits, unit, (3, 2, 4)),
 ]
+
+# Losses of a whole batch: one number whatever the reduction, with weights and masks of samples and positions.
+WHOLE = [("Dice", {}, bits, unit, (3, 4))]
 
 REDUCTIONS = ["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"]
 
@@ -107,6 +116,8 @@ def case(row, weighted=None, masked=False):
     y_true, y_pred = labels(key, shape), predictions(key, shape)
     unreduced = keras.losses.get({"class_name": name, "config": {**config, "reduction": "none"}})
     values = tuple(unreduced(y_true, y_pred).shape)
+    if not values:
+        values = shape[:1] if weighted == "samples" else shape
     weight = {None: None, "samples": values[:1], "values": values, "column": values[:1] + (1,) * (len(values) - 1)}[
         weighted
     ]
@@ -146,6 +157,12 @@ def make():
             cases += [case(reduced), case(reduced, "samples" if values == 1 else "column"), case(reduced, "values")]
         cases += [case(row, masked=True), case(row, "values", masked=True)]
         cases.append(case(with_reduction(row, "mean_with_sample_weight"), "values", masked=True))
+    for row in WHOLE:
+        for reduction in REDUCTIONS:
+            reduced = with_reduction(row, reduction)
+            cases += [case(reduced), case(reduced, "samples")]
+        cases += [case(row, masked=True), case(row, "values", masked=True)]
+        cases.append(case(with_reduction(row, "mean_with_sample_weight"), "values", masked=True))
     names = [
         "mse",
         "mae",
@@ -163,6 +180,7 @@ def make():
         "hinge",
         "squared_hinge",
         "categorical_hinge",
+        "dice",
         "mean_squared_error",
         "mean_absolute_error",
     ]

@@ -5,6 +5,7 @@ mod crossentropy;
 mod distribution;
 mod focal;
 mod hinge;
+mod overlap;
 mod regression;
 
 pub use accuracy::*;
@@ -12,6 +13,7 @@ pub use crossentropy::*;
 pub use distribution::*;
 pub use focal::*;
 pub use hinge::*;
+pub use overlap::*;
 pub use regression::*;
 
 /// Keeps logarithms and quotients finite, as in Keras.

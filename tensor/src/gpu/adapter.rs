@@ -42,8 +42,18 @@ pub struct Gpu {
     pub next_id: AtomicU64,
     /// Buffers for reading back that wait for their next use.
     pub readback: Mutex<Vec<wgpu::Buffer>>,
-    /// The first error that no scope caught, or why the device is lost.
-    fault: Arc<Mutex<Option<String>>>,
+    fault: Arc<Mutex<Fault>>,
+    /// Which adapters it was chosen from.
+    pub choice: Choice,
+}
+
+/// What went wrong where no call could return it.
+#[derive(Default)]
+struct Fault {
+    /// Why the device is lost.
+    lost: Option<String>,
+    /// The first error that no scope caught.
+    uncaught: Option<String>,
 }
 
 /// How much an adapter is wanted: the least first. `None` if it is not allowed.
@@ -96,16 +106,15 @@ impl Gpu {
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) =
             opened.map_err(|e| Error::device(format!("cannot open \"{}\"", info.name)).caused_by(e))?;
-        let fault: Arc<Mutex<Option<String>>> = Arc::default();
+        let fault: Arc<Mutex<Fault>> = Arc::default();
         let (uncaught, lost) = (fault.clone(), fault.clone());
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             tracing::error!("{error}");
-            lock(&uncaught).get_or_insert_with(|| error.to_string());
+            lock(&uncaught).uncaught.get_or_insert_with(|| error.to_string());
         }));
-        device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                lock(&lost).get_or_insert_with(|| format!("the device was lost: {message}"));
-            }
+        // Called from within whatever call finds out: errors of a lost device come this way only.
+        device.set_device_lost_callback(move |_, message| {
+            lock(&lost).lost.get_or_insert(message);
         });
         Ok(Gpu {
             limits: device.limits(),
@@ -120,6 +129,7 @@ impl Gpu {
             next_id: AtomicU64::new(0),
             readback: Mutex::default(),
             fault,
+            choice,
             device,
             queue,
         })
@@ -127,10 +137,25 @@ impl Gpu {
 
     /// Fails if something went wrong that no call could return.
     pub fn check(&self) -> Result<()> {
-        match &*lock(&self.fault) {
+        self.alive()?;
+        match &lock(&self.fault).uncaught {
             Some(fault) => Err(Error::device(format!("{}: {fault}", self.name))),
             None => Ok(()),
         }
+    }
+
+    /// Fails if the device is lost.
+    pub fn alive(&self) -> Result<()> {
+        match &lock(&self.fault).lost {
+            Some(why) => Err(Error::device_lost(format!("{} was lost: {why}", self.name))),
+            None => Ok(()),
+        }
+    }
+
+    /// Loses the device as a driver's reset would.
+    pub fn destroy(&self) {
+        self.device.destroy();
+        lock(&self.fault).lost.get_or_insert_with(|| "it was destroyed".into());
     }
 
     /// Submits work. Waits only if the device is far behind: what waits in its queue takes memory.
@@ -157,7 +182,12 @@ impl Gpu {
     }
 
     fn poll(&self, how: wgpu::PollType) -> Result<()> {
-        let polled = self.device.poll(how);
+        // wgpu panics if it finds the device lost while it waits, having called back before.
+        let waiting = std::panic::AssertUnwindSafe(|| self.device.poll(how));
+        let polled = std::panic::catch_unwind(waiting).map_err(|_| {
+            lock(&self.fault).lost.get_or_insert_with(|| "waiting for it failed".into());
+            self.alive().err().unwrap_or_else(|| Error::device("waiting failed"))
+        })?;
         polled.map(drop).map_err(|e| Error::device(format!("{}: waiting failed", self.name)).caused_by(e))
     }
 }

@@ -62,6 +62,18 @@ impl GpuExecutor {
         }
     }
 
+    /// Loses the device with all that lies on it, as a driver's reset would: for testing what comes after.
+    pub fn destroy(&self) {
+        self.0.destroy();
+    }
+
+    /// Asks something of the device. Nothing is asked of a lost one, and what one gave that was lost meanwhile counts for nothing.
+    fn ask<T>(&self, what: impl FnOnce(&Gpu) -> Result<T>) -> Result<T> {
+        self.0.alive()?;
+        let answer = what(&self.0);
+        self.0.alive().and(answer)
+    }
+
     /// The same executor with the shaders of a real GPU that `groups` workgroups keep busy, whatever the adapter: for testing
     /// all of them on a software adapter. Many groups mean small tiles and long sums in parts, few mean large tiles.
     pub fn with_gpu_shaders(mut self, groups: u64) -> Self {
@@ -99,11 +111,15 @@ impl Executor for GpuExecutor {
     }
 
     fn alloc(&self, bytes: u64) -> Result<Buffer> {
-        Ok(Arc::new(self.0.alloc(bytes)?))
+        self.ask(|gpu| Ok(Arc::new(gpu.alloc(bytes)?) as Buffer))
     }
 
     fn compile<'a>(&'a self, plan: &'a Plan) -> BoxFuture<'a, Result<Compiled>> {
-        Box::pin(async move { Ok(Arc::new(GpuProgram::new(&self.0, plan).await?) as Compiled) })
+        Box::pin(async move {
+            self.0.alive()?;
+            let program = GpuProgram::new(&self.0, plan).await;
+            self.0.alive().and(program).map(|program| Arc::new(program) as Compiled)
+        })
     }
 
     fn run(&self, code: &Compiled, buffers: &[Bound], scalars: &[u32]) -> Result<()> {
@@ -117,14 +133,31 @@ impl Executor for GpuExecutor {
             }
             list.push(buffer(&bound.buffer)?);
         }
-        program.run(&self.0, &list, scalars)
+        self.ask(|gpu| program.run(gpu, &list, scalars))
     }
 
     fn write(&self, to: &Buffer, at: u64, bytes: &[u8]) -> Result<()> {
-        self.0.write(buffer(to)?, at, bytes)
+        let to = buffer(to)?;
+        self.ask(|gpu| gpu.write(to, at, bytes))
     }
 
     fn read<'a>(&'a self, from: &'a Buffer, range: Range<u64>) -> BoxFuture<'a, Result<Vec<u8>>> {
-        Box::pin(async move { self.0.read(buffer(from)?, range).await })
+        Box::pin(async move {
+            self.0.alive()?;
+            let bytes = self.0.read(buffer(from)?, range).await;
+            self.0.alive().and(bytes)
+        })
+    }
+
+    fn can_be_lost(&self) -> bool {
+        true
+    }
+
+    fn reopen(&self) -> BoxFuture<'_, Result<Box<dyn Executor>>> {
+        Box::pin(async move {
+            let mut again = GpuExecutor::request(self.0.choice).await?;
+            again.0.tuning = self.0.tuning;
+            Ok(Box::new(again) as Box<dyn Executor>)
+        })
     }
 }

@@ -93,6 +93,10 @@ impl Default for PlanCache {
 }
 
 impl PlanCache {
+    /// An empty one with the same settings.
+    pub(crate) fn like(&self) -> PlanCache {
+        PlanCache { enabled: self.enabled, options: self.options, ..PlanCache::default() }
+    }
     pub(crate) fn info(&self) -> CacheInfo {
         CacheInfo { plans: self.plans.len(), ..self.info }
     }

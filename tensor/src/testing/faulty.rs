@@ -1,4 +1,5 @@
-//! An executor that fails on command: at the k-th allocation, submission, kernel, copy or compilation from now.
+//! An executor that fails on command: at the k-th allocation, submission, kernel, copy or compilation from now, once or again and
+//! again; and one that is lost on command, with all that lies on it.
 
 use crate::{
     cpu::CpuExecutor,
@@ -21,6 +22,8 @@ use std::{
 pub struct Fault {
     /// Calls until it fails; nothing is planned below 1.
     left: AtomicI64,
+    /// Calls until it fails the next time, once it did; 0 for never.
+    every: AtomicU64,
     fired: AtomicU64,
     memory: AtomicBool,
 }
@@ -28,13 +31,23 @@ pub struct Fault {
 impl Fault {
     /// Fails at the `k`-th call from now (from 1), once.
     pub fn arm(&self, k: u64) {
+        self.arm_again(k, 0);
+    }
+    /// Fails at the `k`-th call from now (from 1), and from then on at every `every`-th.
+    pub fn arm_again(&self, k: u64, every: u64) {
         self.fired.store(0, Ordering::Relaxed);
+        self.every.store(every, Ordering::Relaxed);
         self.left.store(k as i64, Ordering::Relaxed);
     }
     /// Fails no more; says whether it did since it was armed.
     pub fn disarm(&self) -> bool {
         self.left.store(0, Ordering::Relaxed);
-        self.fired.load(Ordering::Relaxed) > 0
+        self.every.store(0, Ordering::Relaxed);
+        self.times() > 0
+    }
+    /// How often it failed since it was armed.
+    pub fn times(&self) -> u64 {
+        self.fired.load(Ordering::Relaxed)
     }
     /// Whether a refused allocation says that memory is short (which the ladder answers) instead of that the device failed.
     pub fn say_out_of_memory(&self, yes: bool) {
@@ -46,21 +59,19 @@ impl Fault {
         let fails = 1 <= before && before <= calls as i64;
         if fails {
             self.fired.fetch_add(1, Ordering::Relaxed);
+            self.left.store(self.every.load(Ordering::Relaxed) as i64, Ordering::Relaxed);
         }
         fails.then(|| before as u64 - 1)
     }
-    fn check(&self, what: &str) -> Result<()> {
-        match self.pass(1) {
-            Some(_) => Err(Error::device(format!("a planned fault: {what}"))),
-            None => Ok(()),
-        }
-    }
 }
 
-/// A CPU that fails on command.
+/// A CPU that fails on command, or is lost.
 pub struct Faulty {
     inner: CpuExecutor,
     fault: Arc<Fault>,
+    /// Whether a fault loses it with all that lies on it; and whether one did.
+    losable: bool,
+    lost: AtomicBool,
 }
 
 struct Code {
@@ -72,9 +83,33 @@ impl Faulty {
     /// A device with its own memory count, and the fault that it obeys.
     pub fn device() -> Result<(Device, Arc<Fault>)> {
         let fault = Arc::new(Fault::default());
-        let device =
-            Device::from_executor(Box::new(Faulty { inner: CpuExecutor::with_threads(1)?, fault: fault.clone() }));
-        Ok((device, fault))
+        Ok((Device::from_executor(Box::new(Faulty::new(fault.clone(), false)?)), fault))
+    }
+    /// Likewise, but a fault loses the device: from then on every call fails, until it is opened again with nothing on it.
+    pub fn losable_device() -> Result<(Device, Arc<Fault>)> {
+        let fault = Arc::new(Fault::default());
+        Ok((Device::from_executor(Box::new(Faulty::new(fault.clone(), true)?)), fault))
+    }
+    fn new(fault: Arc<Fault>, losable: bool) -> Result<Faulty> {
+        Ok(Faulty { inner: CpuExecutor::with_threads(1)?, fault, losable, lost: AtomicBool::new(false) })
+    }
+    /// The number of those of these calls that still succeed if one of them fails; whether it was lost before.
+    fn pass(&self, calls: u64) -> Result<Option<u64>> {
+        if self.lost.load(Ordering::Relaxed) {
+            return Err(Error::device_lost("a planned fault: the device is lost, and this call came after"));
+        }
+        let passed = self.fault.pass(calls);
+        if passed.is_some() && self.losable {
+            self.lost.store(true, Ordering::Relaxed);
+            return Err(Error::device_lost("a planned fault: the device is lost"));
+        }
+        Ok(passed)
+    }
+    fn check(&self, what: &str) -> Result<()> {
+        match self.pass(1)? {
+            Some(_) => Err(Error::device(format!("a planned fault: {what}"))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -89,7 +124,7 @@ impl Executor for Faulty {
         self.inner.scratch(kernel)
     }
     fn alloc(&self, bytes: u64) -> Result<Buffer> {
-        if let Err(error) = self.fault.check("allocation") {
+        if let Err(error) = self.check("allocation") {
             let report = OutOfMemory { device: self.name(), needed: bytes, ..OutOfMemory::default() };
             return Err(match self.fault.memory.load(Ordering::Relaxed) {
                 true => Error::new(ErrorKind::OutOfMemory(report)),
@@ -100,7 +135,7 @@ impl Executor for Faulty {
     }
     fn compile<'a>(&'a self, plan: &'a Plan) -> BoxFuture<'a, Result<Compiled>> {
         Box::pin(async move {
-            self.fault.check("compilation")?;
+            self.check("compilation")?;
             let code = self.inner.compile(plan).await?;
             Ok(Arc::new(Code { plan: plan.clone(), code }) as Compiled)
         })
@@ -109,7 +144,7 @@ impl Executor for Faulty {
     fn run(&self, code: &Compiled, buffers: &[Bound], scalars: &[u32]) -> Result<()> {
         let Code { plan, code } =
             code.downcast_ref::<Code>().ok_or_else(|| Error::device("a plan of another executor"))?;
-        let Some(done) = self.fault.pass(plan.compute.len() as u64 + 1) else {
+        let Some(done) = self.pass(plan.compute.len() as u64 + 1)? else {
             return self.inner.run(code, buffers, scalars);
         };
         let compute = plan.compute.iter().take(done as usize).cloned().collect();
@@ -119,13 +154,20 @@ impl Executor for Faulty {
         Err(Error::device(format!("a planned fault: after {done} kernels")))
     }
     fn write(&self, to: &Buffer, at: u64, bytes: &[u8]) -> Result<()> {
-        self.fault.check("upload")?;
+        self.check("upload")?;
         self.inner.write(to, at, bytes)
     }
     fn read<'a>(&'a self, from: &'a Buffer, range: Range<u64>) -> BoxFuture<'a, Result<Vec<u8>>> {
         Box::pin(async move {
-            self.fault.check("readback")?;
+            self.check("readback")?;
             self.inner.read(from, range).await
         })
+    }
+    fn can_be_lost(&self) -> bool {
+        self.losable
+    }
+    fn reopen(&self) -> BoxFuture<'_, Result<Box<dyn Executor>>> {
+        let again = Faulty::new(self.fault.clone(), self.losable);
+        Box::pin(std::future::ready(again.map(|executor| Box::new(executor) as Box<dyn Executor>)))
     }
 }

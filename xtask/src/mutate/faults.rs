@@ -19,6 +19,8 @@ const COMPOSITES: &str = "-p addax-tensor --test composites";
 const GRADIENTS: &str = "-p addax-autodiff --lib --tests";
 const LAYERS: &str = "-p addax-layers --lib --tests";
 const OPTIMIZERS: &str = "-p addax-optim --lib --tests";
+const LADDER: &str = "-p addax --test ladder";
+const LOST: &str = "-p addax --test lost_device";
 const LOSSES: &str = "-p addax-losses --lib --tests";
 
 /// Faults in the handling of axes, pads, strides and epilogues, in what keeps state safe, in the gradient table, optimizers and
@@ -260,4 +262,16 @@ pub const FAULTS: &[Fault] = &[
     ),
     fault(LOSSES, "losses/src/formulas/crossentropy.rs", "return y * (-p).softplus()", "return y * p.softplus()"),
     fault(LOSSES, "losses/src/formulas/regression.rs", "size * d - 0.5 * d * d", "size * d - 0.5 * d"),
+    fault(LOSSES, "losses/src/formulas/overlap.rs", "(sum(&y) + sum(&p) + EPSILON)", "(sum(&y) + sum(&y) + EPSILON)"),
+    // Short memory, lost devices.
+    fault(LADDER, "model/src/custom_fit.rs", "if training && let Some(news)", "if !training && let Some(news)"),
+    fault(LOST, "model/src/recovery.rs", "all.extend(self.steps.state());", ""),
+    fault(
+        LOST,
+        "model/src/recovery.rs",
+        "Change::Rate(rate) => self.session.model.set_learning_rate(rate)?,",
+        "Change::Rate(_) => {}",
+    ),
+    fault(LOST, "callbacks/src/list.rs", "self.first = self.failed;", "self.first = 0;"),
+    fault(LOST, "model/src/passes.rs", "self.count = mark.count;", ""),
 ];
