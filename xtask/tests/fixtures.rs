@@ -72,6 +72,10 @@ fn tensors_fill_their_shapes() {
             if dtype == "float32" {
                 let odd = data.iter().filter(|v| v.is_number()).find(|v| !is_f32(v));
                 assert!(odd.is_none(), "{place}: {odd:?} is not the shortest text of an f32");
+            } else if dtype == "float16" || dtype == "bfloat16" {
+                // Written in full: every narrow float is an f32 and an f64 too.
+                let odd = data.iter().filter_map(Value::as_f64).find(|&v| f64::from(v as f32) != v);
+                assert!(odd.is_none(), "{place}: {odd:?} is no {dtype}");
             } else {
                 assert!(data.iter().all(Value::is_i64), "{place}: {dtype} with a fraction");
             }

@@ -69,12 +69,7 @@ pub const FAULTS: &[Fault] = &[
         "&& g.readers.contains_key(operand)",
     ),
     fault(ENGINE, "tensor/src/plan/lower.rs", "(reader != writer || !aligned)", "(reader != writer && !aligned)"),
-    fault(
-        ENGINE,
-        "tensor/src/plan/lower.rs",
-        "let offset = (steps % 2 * params[part].shape.numel()) as u64;",
-        "let offset = 0;",
-    ),
+    fault(ENGINE, "tensor/src/plan/carry.rs", "self.steps % self.rows", "0"),
     fault(
         ENGINE,
         "tensor/src/plan/lower.rs",
