@@ -175,8 +175,8 @@ impl Device {
     }
 
     /// Makes every step that has a batch take this rung of the memory ladder whether or not it must (`None`: only if it must): for
-    /// finding out whether a wrong number is splitting's fault. A number of slices that does not divide the batch is lowered to one
-    /// that does.
+    /// finding out whether a wrong number is splitting's fault. There are no more slices than samples, and all but the last
+    /// have as many.
     pub fn set_rung(&self, rung: Option<Rung>) {
         lock(&self.0.plans).set_rung(rung);
     }

@@ -103,3 +103,74 @@ fn folds_over_samples_join() {
     ];
     assert_eq!(got, expected);
 }
+
+/// Slices of which the last is shorter: what is drawn, summed, normalized, turned around or merged with its neighbours is that of the
+/// whole batch.
+#[test]
+fn a_shorter_last_slice_counts_like_the_others() {
+    // Rows, slices that are asked for, slices that there are.
+    for (rows, asked, slices) in [(7, 2, 2), (7, 3, 3), (7, 5, 4), (11, 4, 4), (11, 7, 6), (10, 7, 5), (5, 9, 5)] {
+        let x = Tensor::placeholder(0, DType::F32, [rows, 4]).of_samples();
+        let kept = random::uniform(&random::key(3, 7), 11, [rows, 4]).greater_equal(0.5);
+        let dropped = kept.select(&x, 0.0) + random::normal(&random::key(4, 1), 12, [rows, 4]);
+        let centered = &dropped - dropped.mean(0);
+        let scaled = &centered / centered.square().mean(0).sqrt();
+        let turned = scaled.t().reshape([4 * rows]);
+        let merged = scaled.reshape([rows * 4]);
+        let gram = scaled.t().matmul(&scaled);
+        let folds =
+            [scaled.sum(0), scaled.max(0), (&scaled * 0.5 + 1.0).prod(0), scaled.less(0.0).any(0).cast(DType::F32)];
+        let outputs: Vec<Tensor> =
+            [dropped, scaled.clone(), turned.tanh(), merged.exp(), gram].into_iter().chain(folds).collect();
+        let values: Vec<f32> = (0..rows * 4).map(|i| ((i * 29) % 17) as f32 / 5.0).collect();
+        let values = Array::new([rows, 4], &values).unwrap();
+        let on = |rung: Option<Rung>| {
+            let device = Device::cpu().unwrap();
+            device.set_rung(rung);
+            let program = Program::capture(&device, std::slice::from_ref(&x), &outputs, &[], &[]).unwrap();
+            assert_eq!(program.rung().slices, if rung.is_some() { slices } else { 1 });
+            let outputs = program.run(&[&values]).unwrap();
+            outputs.iter().map(|t| t.to_vec::<f32>().unwrap()).collect::<Vec<_>>()
+        };
+        let whole = on(None);
+        for recompute in [false, true] {
+            let got = on(Some(Rung { slices: asked, recompute }));
+            assert_eq!(got[0], whole[0], "{rows} rows, {slices} slices: what is drawn");
+            for (n, (a, b)) in got.iter().zip(&whole).enumerate() {
+                let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * b.abs().max(1.0);
+                assert!(
+                    a.len() == b.len() && a.iter().zip(b).all(near),
+                    "{rows} in {slices}, output {n}: {a:?}, {b:?}"
+                );
+            }
+        }
+    }
+}
+
+/// A batch whose size is prime is not computed sample by sample if it would fit in two slices.
+#[test]
+fn a_prime_batch_has_rungs_between_the_whole_and_one_sample() {
+    let (x, w) =
+        (Tensor::placeholder(0, DType::F32, [31, 64]).of_samples(), Tensor::placeholder(1, DType::F32, [64, 64]));
+    let out = (0..4).fold(x.clone(), |h, _| h.matmul(&w).tanh()).sum(0);
+    let on = |device: &Device| {
+        Program::capture(device, &[x.clone(), w.clone()], std::slice::from_ref(&out), &[], &[]).unwrap()
+    };
+    let forced = |slices: usize| {
+        let device = Device::cpu().unwrap();
+        device.set_rung(Some(Rung { slices, recompute: false }));
+        on(&device).planned_peak()
+    };
+    let peaks: Vec<u64> = [1, 2, 3, 4, 31].into_iter().map(forced).collect();
+    assert!(peaks.windows(2).all(|pair| pair[0] > pair[1]), "{peaks:?}");
+    for (slices, limit) in [2, 3, 4].into_iter().zip(&peaks[1..]) {
+        let device = Device::cpu().unwrap();
+        device.set_memory_limit(Some(*limit));
+        let program = on(&device);
+        assert_eq!(program.rung().slices, slices, "{peaks:?}");
+        let values = |n: usize| (0..n).map(|i| ((i * 29) % 17) as f32 / 50.0).collect::<Vec<_>>();
+        let (x, w) = (Array::new([31, 64], &values(31 * 64)).unwrap(), Array::new([64, 64], &values(64 * 64)).unwrap());
+        program.run(&[&x, &w]).unwrap();
+        assert!(device.memory().peak <= *limit);
+    }
+}

@@ -44,15 +44,27 @@ pub fn plan_within(
             }
             continue;
         }
-        // The fewest slices that fit, by bisection: more slices hardly ever take more memory.
-        let (mut low, mut high, mut best) = (0, counts.len() - 1, last);
-        while low < high {
-            let middle = (low + high) / 2;
-            let plan = at(counts[middle])?;
-            match plan.transient_bytes() <= room {
-                true => (high, best) = (middle, plan),
-                false => low = middle + 1,
+        let fewest = |counts: &[usize], best: Plan| -> Result<(Plan, usize)> {
+            // By bisection: more slices hardly ever take more memory.
+            let (mut low, mut high, mut best) = (0, counts.len() - 1, best);
+            while low < high {
+                let middle = (low + high) / 2;
+                let plan = at(counts[middle])?;
+                match plan.transient_bytes() <= room {
+                    true => (high, best) = (middle, plan),
+                    false => low = middle + 1,
+                }
             }
+            Ok((best, high))
+        };
+        let (mut best, found) = fewest(&counts, last)?;
+        // Where the next divisor is far, as it is for a prime, a last slice that is shorter is the lesser evil.
+        let (below, above) = (found.checked_sub(1).map_or(1, |n| counts[n]), counts[found]);
+        if above > 2 * below {
+            let rows = splitter.rows();
+            let mut between: Vec<usize> = (below + 1..=above).filter(|&n| even(rows, n) == n).collect();
+            between.retain(|&n| n == above || rows % n > 0);
+            best = fewest(&between, best)?.0;
         }
         return Ok(Found { plan: best, obstacle: None });
     }
@@ -64,8 +76,8 @@ pub fn smallest(traced: &Traced, labels: &[String], executor: &dyn Executor, fus
     plan_within(traced, labels, executor, fuse, 0)
 }
 
-/// Plans a traced graph on this rung, if its batch can be split; else as a whole. A number of slices that does not divide the batch
-/// is lowered to one that does.
+/// Plans a traced graph on this rung, if its batch can be split; else as a whole. There are no more slices than samples, and all but
+/// the last have as many: seven slices of ten samples are five of two.
 pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse: bool, rung: Rung) -> Result<Found> {
     let splitter = match Splitter::new(traced, labels) {
         Ok(splitter) => splitter,
@@ -74,10 +86,14 @@ pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse
             return Ok(Found { plan, obstacle: Some(explain(&obstacle, labels)) });
         }
     };
-    let fits = |slices: &usize| splitter.rows().is_multiple_of(*slices);
-    let slices = (1..=rung.slices.clamp(1, splitter.rows())).rev().find(fits).unwrap_or(1);
+    let slices = even(splitter.rows(), rung.slices);
     let plan = splitter.plan(Rung { slices, ..rung }, executor, fuse)?;
     Ok(Found { plan, obstacle: None })
+}
+
+/// The number of slices that there are if the batch is cut into so many, all but the last alike.
+fn even(rows: usize, slices: usize) -> usize {
+    rows.div_ceil(rows.div_ceil(slices.clamp(1, rows)))
 }
 
 impl Splitter<'_> {

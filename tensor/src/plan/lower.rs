@@ -6,7 +6,7 @@ use super::{
     cluster::{Cluster, Clusters, Item, Role, Seed, cluster},
     emit::{Emitted, Leaving, Location, Scope, emit},
     fold::fill,
-    materialize::{Limits, Values, dense_base, materialize},
+    materialize::{Limits, Values, materialize, window_base},
     trace::{Id, Loop, Prim, Traced, TracedNode},
 };
 use crate::{
@@ -318,12 +318,13 @@ impl Lowering<'_> {
             let location = if p < spec.carries {
                 carries[p].before(depth)
             } else {
-                let operand = dense_base(g.nodes, g.nodes[id].inputs[p]);
+                let (operand, start) = window_base(g.nodes, g.nodes[id].inputs[p]);
                 let mut location = g
                     .locations
                     .get(&operand)
                     .cloned()
                     .ok_or_else(|| Error::argument("an operand of a loop is not in memory"))?;
+                location.offset += start;
                 if p < spec.carries + spec.inputs {
                     location.rows.push(row(numel, first, spec.reverse, steps));
                 }

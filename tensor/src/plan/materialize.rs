@@ -4,7 +4,7 @@ use super::{
     coords::{below, identity, reshape_is_affine},
     trace::{Id, Prim, TracedNode},
 };
-use crate::graph::View;
+use crate::graph::{SliceAxis, View};
 use std::collections::HashSet;
 
 /// What the planner knows about each value of a graph before kernels exist.
@@ -133,7 +133,7 @@ fn require_operands(nodes: &[TracedNode], id: Id, memory: &mut [bool]) {
         Prim::Scan(looped) => {
             // First values of carries are written straight into the loop's own memory.
             for &operand in node.inputs.iter().skip(looped.spec.carries) {
-                memory[dense_base(nodes, operand)] = true;
+                memory[window_base(nodes, operand).0] = true;
             }
         }
         Prim::View(View::Reshape(_)) => {
@@ -152,6 +152,28 @@ pub fn dense_base(nodes: &[TracedNode], mut id: Id) -> Id {
         id = nodes[id].inputs[0];
     }
     id
+}
+
+/// The value below reshapes and runs of the first axis, and at which of its elements they begin.
+pub fn window_base(nodes: &[TracedNode], mut id: Id) -> (Id, u64) {
+    let mut offset = 0;
+    loop {
+        let Prim::View(view) = &nodes[id].prim else { return (id, offset) };
+        let input = nodes[id].inputs[0];
+        let under = &nodes[input].meta.shape;
+        match view {
+            View::Reshape(_) => {}
+            View::Slice(axes) => {
+                let whole = |(axis, &n): (&SliceAxis, &usize)| axis.step == 1 && axis.len() == n;
+                match axes.iter().zip(under.iter()).skip(1).all(whole) && axes.first().is_some_and(|a| a.step == 1) {
+                    true => offset += (axes[0].start * under[1..].iter().product::<usize>()) as u64,
+                    false => return (id, offset),
+                }
+            }
+            _ => return (id, offset),
+        }
+        id = input;
+    }
 }
 
 /// The value below views that are nothing but offsets and strides.

@@ -259,6 +259,7 @@ pub const FAULTS: &[Fault] = &[
     fault(LOSSES, "losses/src/formulas/regression.rs", "size * d - 0.5 * d * d", "size * d - 0.5 * d"),
     fault(LOSSES, "losses/src/formulas/overlap.rs", "(sum(&y) + sum(&p) + EPSILON)", "(sum(&y) + sum(&y) + EPSILON)"),
     // Short memory, lost devices.
+    fault(SPLITTING, "tensor/src/plan/split/mod.rs", "let start = run.start * cut.inner;", "let start = 0;"),
     fault(LADDER, "model/src/custom_fit.rs", "if training && let Some(news)", "if !training && let Some(news)"),
     fault(LOST, "model/src/recovery.rs", "all.extend(self.steps.state());", ""),
     fault(

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     dtype::DType,
     error::Result,
-    graph::{Meta, ScanSpec, SliceAxis, View},
+    graph::{Meta, ReduceOp, ScanSpec, SliceAxis, View},
 };
 use body::{Body, Key, Size};
 use std::{
@@ -25,7 +25,8 @@ use std::{
 /// How far down the ladder a plan stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rung {
-    /// Number of slices of the batch, computed one after the other. It divides the batch.
+    /// Number of slices of the batch, computed one after the other. All have as many samples, but for the last, which has fewer
+    /// where the number does not divide the batch.
     pub slices: usize,
     /// Whether later phases compute samples' values again instead of keeping them.
     pub recompute: bool,
@@ -101,10 +102,13 @@ impl<'a> Splitter<'a> {
     /// The graph on this rung, with a label for each node.
     pub fn split(&self, rung: Rung) -> Result<(Traced, Vec<String>)> {
         let kept = if rung.recompute { HashSet::new() } else { self.crossing() };
-        let size = Size { rows: self.rows, slice: self.rows / rung.slices };
+        let slice = self.rows.div_ceil(rung.slices.max(1));
+        let whole = Run { start: 0, trips: self.rows / slice, slice };
+        let rest = self.rows % slice;
+        let last = Run { start: self.rows - rest, trips: 1, slice: rest };
         let mut outer = Outer {
             splitter: self,
-            size,
+            runs: std::iter::once(whole).chain((rest > 0).then_some(last)).collect(),
             nodes: Vec::new(),
             labels: Vec::new(),
             known: HashMap::new(),
@@ -158,10 +162,32 @@ fn phases(nodes: &[TracedNode], samples: &Samples) -> Vec<usize> {
     phase
 }
 
+/// Slices of one length, one after the other.
+#[derive(Clone, Copy, PartialEq)]
+struct Run {
+    /// The first sample.
+    start: usize,
+    /// Slices.
+    trips: usize,
+    /// Samples of a slice.
+    slice: usize,
+}
+
+impl Run {
+    fn samples(self) -> usize {
+        self.trips * self.slice
+    }
+    /// The samples' axis as three: how often, slices, indices of a slice.
+    fn parted(self, cut: Cut) -> [usize; 3] {
+        [cut.outer, self.trips, self.slice * cut.inner]
+    }
+}
+
 /// The graph around the loops.
 struct Outer<'s, 'a> {
     splitter: &'s Splitter<'a>,
-    size: Size,
+    /// What a phase goes through: a loop over slices, and the rest of the batch if they leave one.
+    runs: Vec<Run>,
     nodes: Vec<TracedNode>,
     labels: Vec<String>,
     known: HashMap<TracedNode, Id>,
@@ -225,12 +251,48 @@ impl Outer<'_, '_> {
         if stacked.is_empty() && folded.is_empty() {
             return Ok(());
         }
-        let mut body = Body::new(&s.traced.nodes, s.labels, &s.samples, self.size, ready);
+        let mut runs = Vec::new();
+        for run in self.runs.clone() {
+            runs.push(self.run(run, &stacked, &folded, ready)?);
+        }
+        for (part, &(id, cut)) in stacked.iter().enumerate() {
+            let joined = self.side_by_side(runs.iter().map(|parts| parts[part]).collect(), id, cut);
+            self.whole.insert(id, joined);
+            ready.insert(id);
+        }
+        for (n, &(id, op)) in folded.iter().enumerate() {
+            let (label, meta) = (&s.labels[id], &s.traced.nodes[id].meta);
+            let mut parts = runs.iter().map(|parts| parts[stacked.len() + n]);
+            let lost = || crate::Error::argument(format!("value {id} was folded in no loop"));
+            let mut sum = parts.next().ok_or_else(lost)?;
+            for more in parts {
+                let wide = self.nodes[sum].meta.clone();
+                sum = self.push(Prim::Binary(op.joining()?), vec![sum, more], wide, label);
+            }
+            if self.nodes[sum].meta.dtype != meta.dtype {
+                sum = self.push(Prim::Cast, vec![sum], meta.clone(), label);
+            }
+            self.whole.insert(id, sum);
+        }
+        Ok(())
+    }
+
+    /// The loop over one run of slices: what it stacks, with the samples' axis made whole again, then what it folds.
+    fn run(
+        &mut self,
+        run: Run,
+        stacked: &[(Id, Cut)],
+        folded: &[(Id, ReduceOp)],
+        ready: &HashSet<Id>,
+    ) -> Result<Vec<Id>> {
+        let s = self.splitter;
+        let size = Size { rows: s.rows, slice: run.slice };
+        let mut body = Body::new(&s.traced.nodes, s.labels, &s.samples, size, ready);
         let mut outputs = Vec::new();
-        for &(id, cut) in &stacked {
+        for &(id, cut) in stacked {
             outputs.push(body.make(Key::Slice(id, cut))?);
         }
-        for &(id, _) in &folded {
+        for &(id, _) in folded {
             let partial = body.make(Key::Partial(id))?;
             let meta = &s.traced.nodes[id].meta;
             // Many small parts are added with full precision.
@@ -243,12 +305,12 @@ impl Outer<'_, '_> {
             });
         }
         body.finish();
-        let trips = self.slices();
+        let trips = run.trips;
         let mut inputs = Vec::new();
         let mut params = Vec::new();
         for &key in &body.sliced {
             params.push(body.meta(key));
-            inputs.push(self.rows_of(key)?);
+            inputs.push(self.rows_of(run, key)?);
         }
         for &id in &body.invariant {
             params.push(s.traced.nodes[id].meta.clone());
@@ -260,37 +322,77 @@ impl Outer<'_, '_> {
         let Body { nodes, labels, .. } = body;
         let looped = Loop { spec, nodes, outputs, folds, params, labels };
         let scan = self.push(Prim::Scan(Arc::new(looped)), inputs, metas[0].clone(), "slices of the batch");
-        for (part, &(id, cut)) in stacked.iter().enumerate() {
-            let meta = &metas[part];
+        let mut results = Vec::new();
+        for (part, meta) in metas.iter().enumerate() {
+            let Some(&(id, cut)) = stacked.get(part) else {
+                let (id, _) = folded[part - stacked.len()];
+                results.push(self.push(Prim::Part(part), vec![scan], meta.clone(), &s.labels[id]));
+                continue;
+            };
             let shape = std::iter::once(trips).chain(meta.shape.iter().copied()).collect();
             let rows = Meta { shape, dtype: meta.dtype };
             let rows = self.push(Prim::Part(part), vec![scan], rows, &s.labels[id]);
-            let joined = self.joined(rows, id, cut);
-            self.whole.insert(id, joined);
-            ready.insert(id);
+            results.push(self.joined(run, rows, id, cut));
         }
-        for (n, &(id, _)) in folded.iter().enumerate() {
-            let part = stacked.len() + n;
-            let mut sum = self.push(Prim::Part(part), vec![scan], metas[part].clone(), &s.labels[id]);
-            let meta = &s.traced.nodes[id].meta;
-            if metas[part].dtype != meta.dtype {
-                sum = self.push(Prim::Cast, vec![sum], meta.clone(), &s.labels[id]);
-            }
-            self.whole.insert(id, sum);
+        Ok(results)
+    }
+
+    /// The parts of a value that runs gave, side by side.
+    fn side_by_side(&mut self, mut parts: Vec<Id>, id: Id, cut: Cut) -> Id {
+        if let [one] = parts[..] {
+            return one;
         }
-        Ok(())
+        let Meta { dtype, shape } = self.splitter.traced.nodes[id].meta.clone();
+        let label = self.splitter.labels[id].clone();
+        // The samples are gone through several times: each time its own parts.
+        let spread = |n: usize| {
+            let mut dims = shape.to_vec();
+            dims.splice(cut.axis..=cut.axis, [cut.outer, n * cut.inner]);
+            dims
+        };
+        for (part, run) in parts.iter_mut().zip(self.runs.clone()) {
+            *part = self.reshaped(*part, spread(run.samples()), &label);
+        }
+        let meta = Meta::new(dtype, spread(self.splitter.rows));
+        let all = self.push(Prim::Concat(cut.axis + 1), parts, meta, &label);
+        self.reshaped(all, shape.to_vec(), &label)
+    }
+
+    /// The samples of a run.
+    fn window(&mut self, run: Run, whole: Id, cut: Cut, label: &str) -> Id {
+        let rows = self.splitter.rows;
+        if run.samples() == rows {
+            return whole;
+        }
+        let meta = self.nodes[whole].meta.clone();
+        let mut dims = meta.shape.to_vec();
+        let axis = if cut.outer == 1 { cut.axis } else { cut.axis + 1 };
+        if cut.outer > 1 {
+            dims.splice(cut.axis..=cut.axis, [cut.outer, rows * cut.inner]);
+        }
+        let spread = self.reshaped(whole, dims.clone(), label);
+        let mut axes: Vec<SliceAxis> = dims.iter().map(|&stop| SliceAxis { start: 0, stop, step: 1 }).collect();
+        let start = run.start * cut.inner;
+        axes[axis] = SliceAxis { start, stop: start + run.samples() * cut.inner, step: 1 };
+        dims[axis] = run.samples() * cut.inner;
+        let window = Meta::new(meta.dtype, dims);
+        let window = self.push(Prim::View(View::Slice(axes)), vec![spread], window, label);
+        let mut dims = meta.shape.to_vec();
+        dims[cut.axis] = cut.len(run.samples());
+        self.reshaped(window, dims, label)
     }
 
     /// A value as rows of slices: `[slices, ..]`.
-    fn rows_of(&mut self, key: Key) -> Result<Id> {
+    fn rows_of(&mut self, run: Run, key: Key) -> Result<Id> {
         let (id, cut) = match key {
             Key::Slice(id, cut) => (id, cut),
-            _ => return Ok(self.firsts()),
+            _ => return Ok(self.firsts(run)),
         };
         let label = self.splitter.labels[id].clone();
         let whole = self.of(id)?;
+        let whole = self.window(run, whole, cut, &label);
         let mut dims = self.nodes[whole].meta.shape.to_vec();
-        dims.splice(cut.axis..=cut.axis, self.parted(cut));
+        dims.splice(cut.axis..=cut.axis, run.parted(cut));
         if cut.axis == 0 && cut.outer == 1 {
             dims.remove(0);
             return Ok(self.reshaped(whole, dims, &label));
@@ -301,18 +403,19 @@ impl Outer<'_, '_> {
         order.insert(0, cut.axis + 1);
         let rows = self.permuted(parted, order, &label);
         dims.remove(cut.axis + 1);
-        dims.splice(cut.axis..=cut.axis + 1, [cut.len(self.size.slice)]);
-        dims.insert(0, self.slices());
+        dims.splice(cut.axis..=cut.axis + 1, [cut.len(run.slice)]);
+        dims.insert(0, run.trips);
         Ok(self.reshaped(rows, dims, &label))
     }
 
     /// The other way round: the samples' axis is made whole again.
-    fn joined(&mut self, rows: Id, id: Id, cut: Cut) -> Id {
+    fn joined(&mut self, run: Run, rows: Id, id: Id, cut: Cut) -> Id {
         let label = self.splitter.labels[id].clone();
-        let whole = self.splitter.traced.nodes[id].meta.shape.to_vec();
+        let mut whole = self.splitter.traced.nodes[id].meta.shape.to_vec();
+        whole[cut.axis] = cut.len(run.samples());
         let mut at = rows;
         if cut.axis > 0 || cut.outer > 1 {
-            let [outer, slices, slice] = self.parted(cut);
+            let [outer, slices, slice] = run.parted(cut);
             let mut dims = whole.clone();
             dims.splice(cut.axis..=cut.axis, [outer, slice]);
             dims.insert(0, slices);
@@ -322,15 +425,6 @@ impl Outer<'_, '_> {
             at = self.permuted(at, order, &label);
         }
         self.reshaped(at, whole, &label)
-    }
-
-    fn slices(&self) -> usize {
-        self.size.rows / self.size.slice
-    }
-
-    /// The samples' axis as three: how often, slices, indices of a slice.
-    fn parted(&self, cut: Cut) -> [usize; 3] {
-        [cut.outer, self.slices(), self.size.slice * cut.inner]
     }
 
     fn reshaped(&mut self, of: Id, dims: Vec<usize>, label: &str) -> Id {
@@ -349,17 +443,20 @@ impl Outer<'_, '_> {
     }
 
     /// The number of each slice's first sample: `[slices, 1]`.
-    fn firsts(&mut self) -> Id {
-        let trips = self.slices();
-        let rows = self.size.rows;
+    fn firsts(&mut self, run: Run) -> Id {
+        let rows = self.splitter.rows;
         let mut u32s = |prim: Prim, inputs: Vec<Id>, dims: &[usize]| {
             self.push(prim, inputs, Meta::new(DType::U32, dims), "first sample")
         };
-        let all = u32s(Prim::Iota(0), Vec::new(), &[rows]);
-        let cut = [trips, rows / trips];
+        let mut all = u32s(Prim::Iota(0), Vec::new(), &[rows]);
+        if run.samples() < rows {
+            let part = SliceAxis { start: run.start, stop: run.start + run.samples(), step: 1 };
+            all = u32s(Prim::View(View::Slice(vec![part])), vec![all], &[run.samples()]);
+        }
+        let cut = [run.trips, run.slice];
         let cut_up = u32s(Prim::View(View::Reshape(cut.into())), vec![all], &cut);
-        let first = [trips, 1].map(|stop| SliceAxis { start: 0, stop, step: 1 });
-        u32s(Prim::View(View::Slice(first.to_vec())), vec![cut_up], &[trips, 1])
+        let first = [run.trips, 1].map(|stop| SliceAxis { start: 0, stop, step: 1 });
+        u32s(Prim::View(View::Slice(first.to_vec())), vec![cut_up], &[run.trips, 1])
     }
 
     fn finish(self) -> Result<(Traced, Vec<String>)> {
