@@ -75,10 +75,18 @@ fn pass(sources: &Path, tests: &str) -> Result<bool, Box<dyn Error>> {
     Ok(cargo(&[])?.success())
 }
 
-/// Copies what git tracks.
+/// Copies what git tracks, and takes away what it does not track any more.
 fn copy_sources(root: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
     let listed = Command::new("git").current_dir(root).args(["ls-files"]).output()?;
-    for file in String::from_utf8(listed.stdout)?.lines() {
+    let listed = String::from_utf8(listed.stdout)?;
+    let tracked: BTreeSet<&str> = listed.lines().collect();
+    let list = to.with_file_name("listed");
+    for file in fs::read_to_string(&list).unwrap_or_default().lines().filter(|file| !tracked.contains(file)) {
+        fs::remove_file(to.join(file)).ok();
+    }
+    fs::create_dir_all(to)?;
+    fs::write(&list, &listed)?;
+    for file in tracked {
         let (from, to) = (root.join(file), to.join(file));
         if let Some(folder) = to.parent() {
             fs::create_dir_all(folder)?;
