@@ -112,7 +112,7 @@ impl Tensor {
 }
 
 /// The other operand as a tensor.
-fn operand(of: &Tensor, other: Operand, origin: crate::graph::Origin) -> Result<Tensor, Error> {
+pub(super) fn operand(of: &Tensor, other: Operand, origin: crate::graph::Origin) -> Result<Tensor, Error> {
     Ok(match other {
         Operand::Tensor(tensor) => tensor,
         Operand::Scalar(value) => super::elementwise::scalar_of(value, value.meet(of.dtype()?), origin),
