@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
-use addax_tensor::{Element, Tensor, reference};
+use addax_tensor::{DType, Element, Tensor, reference};
 use proptest::prelude::*;
 use std::fmt::Debug;
 
@@ -177,4 +177,55 @@ fn bins() {
     gives(counts, &[3], &[0, 3, 0]);
     near(edges, &[4], &[1.5, 1.8333334, 2.1666667, 2.5]);
     assert!(x.histogram(3, Some((1.0, 0.0))).unwrap_err().to_string().contains("rising range"));
+}
+
+#[test]
+fn segments() {
+    let (x, ids) = (v(&[1.0f32, 2.0, 3.0, 4.0]), v(&[0, 0, 2, -1]));
+    let inf = f32::INFINITY;
+    gives(x.segment_sum(&ids, 4), &[4], &[3.0f32, 0.0, 3.0, 0.0]);
+    gives(x.segment_max(&ids, 4), &[4], &[2.0, -inf, 3.0, -inf]);
+    gives(v(&[1, 2, 3, 4]).segment_max(&ids, 4), &[4], &[2, i32::MIN, 3, i32::MIN]);
+    let rows = Tensor::from_vec([1.0f32, 2.0, 3.0, -4.0, 5.0, 6.0], [3, 2]);
+    gives(rows.segment_min(&v(&[1, 1, 2]), 3), &[3, 2], &[inf, inf, 1.0, -4.0, 5.0, 6.0]);
+    gives(v(&[1u32, 2]).segment_min(&v(&[1, 1]), 2), &[2], &[u32::MAX, 1]);
+    assert!(rows.segment_max(&ids, 2).check().unwrap_err().to_string().contains("4 segment ids"));
+}
+
+#[test]
+fn blocks_and_windows() {
+    let x = arange(&[1, 4, 2, 2]);
+    gives(x.space_to_depth(2), &[1, 2, 1, 8], &(0..16).collect::<Vec<i32>>());
+    gives(arange(&[1, 2, 1, 8]).depth_to_space(2), &[1, 4, 2, 2], &(0..16).collect::<Vec<i32>>());
+    assert!(x.space_to_depth(3).check().unwrap_err().to_string().contains("blocks of 3 by 3"));
+    assert!(x.depth_to_space(2).check().unwrap_err().to_string().contains("channels"));
+    let x = arange(&[1, 2, 3, 4]);
+    let want = [
+        0, 1, 2, 4, 5, 6, 1, 2, 3, 5, 6, 7, 4, 5, 6, 8, 9, 10, 5, 6, 7, 9, 10, 11, 12, 13, 14, 16, 17, 18, 13, 14, 15,
+        17, 18, 19, 16, 17, 18, 20, 21, 22, 17, 18, 19, 21, 22, 23,
+    ];
+    gives(x.unfold([2, 2], [1, 1], [0, 0], [1, 1]), &[1, 8, 6], &want);
+    let want = [
+        0, 0, 0, 0, 5, 7, 0, 0, 0, 4, 6, 0, 0, 1, 3, 0, 9, 11, 0, 2, 0, 8, 10, 0, 0, 0, 0, 0, 17, 19, 0, 0, 0, 16, 18,
+        0, 0, 13, 15, 0, 21, 23, 12, 14, 0, 20, 22, 0,
+    ];
+    gives(x.unfold([2, 2], [1, 1], [1, 1], [2, 2]), &[1, 8, 6], &want);
+    let want = [0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11, 12, 13, 16, 17, 20, 21, 14, 15, 18, 19, 22, 23];
+    gives(x.unfold([1, 2], [2, 2], [0, 0], [1, 1]), &[1, 4, 6], &want);
+    assert!(x.unfold([4, 1], [1, 1], [0, 0], [1, 1]).check().unwrap_err().to_string().contains("does not fit 3"));
+    assert!(x.unfold([0, 1], [1, 1], [0, 0], [1, 1]).check().is_err());
+}
+
+#[test]
+fn scales() {
+    near(v(&[1e-8f32, 0.0]).normalize(-1, 2.0, 1e-7), &[2], &[0.1, 0.0]);
+    let x = Tensor::from_vec([3.0f32, -4.0, 0.0, 1.0], [2, 2]);
+    near(x.normalize(0, 1.0, 1e-7), &[2, 2], &[1.0, -0.8, 0.0, 0.2]);
+    let (mean, variance) = Tensor::from_vec([1.0f32, 2.0, 3.0, 0.0, 4.0, -1.0], [2, 3]).moments(1);
+    near(mean, &[2], &[2.0, 1.0]);
+    near(variance, &[2], &[0.6666667, 4.6666665]);
+    gives(v(&[0, 2]).multi_hot(4, DType::F32), &[4], &[1.0f32, 0.0, 1.0, 0.0]);
+    let (x, y) = (v(&[1.0f32, 2.0, 3.0]), v(&[1.5f32, 2.0, 2.0]));
+    near(x.psnr(&y, 4.0), &[], &[15.843313]);
+    assert!(x.psnr(&v(&[1.0f32]), 4.0).check().is_err());
 }

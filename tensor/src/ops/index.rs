@@ -67,6 +67,26 @@ impl Tensor {
         })
     }
 
+    /// [`gather`](Tensor::gather) where negative indices count from the end, as in Keras: -1 is the last slice. What is out of range
+    /// even so gives zeros.
+    ///
+    /// ```
+    /// use addax_tensor::Tensor;
+    /// let x = Tensor::from_vec([10, 20, 30], [3]);
+    /// let at = Tensor::from_vec([-1, 0, 3, -4], [4]);
+    /// assert_eq!(x.take(&at, 0).to_vec::<i32>()?, vec![30, 10, 0, 0]);
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn take(&self, indices: &Tensor, axis: isize) -> Tensor {
+        record(Location::caller(), || {
+            let shape = self.shape()?;
+            let n = shape[shape.axis(axis)?] as i64;
+            let at = whole_numbers(indices)?;
+            Ok(self.gather(&at.less(0i64).select(&at + n, &at), axis))
+        })
+    }
+
     /// Zeros with length `len` along `axis`, to which the slices of `self` along `axis` are added at `indices`
     /// (a vector of integers), in order. Indices out of range are left out.
     #[track_caller]
