@@ -187,3 +187,16 @@ fn erfc(x: f64) -> f64 {
 fn what_erf_leaves_is_accurate() {
     within(12.0, [-5.0, 9.2], Tensor::erfc, erfc);
 }
+
+#[test]
+fn half_floats_are_rounded_once_and_integers_become_floats() {
+    let x = v(&[0.3f32, -0.7, 0.9]).cast(DType::F16);
+    let y = x.arcsin();
+    assert_eq!(y.dtype().unwrap(), DType::F16);
+    let once = x.cast(DType::F32).arcsin().cast(DType::F16).cast(DType::F32).to_vec::<f32>().unwrap();
+    gives(y.cast(DType::F32), &once, 0.0);
+    assert_eq!(v(&[1, 8]).cbrt().dtype().unwrap(), DType::F32);
+    gives(v(&[1, 8]).log2(), &[0.0, 3.0], 2e-7);
+    gives(v(&[3, 0]).arctan2(v(&[4, -1])), &[0.643_501_1, std::f32::consts::PI], 2e-7);
+    gives(v(&[true, false]).exp2(), &[2.0, 1.0], 0.0);
+}
