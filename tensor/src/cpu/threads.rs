@@ -81,7 +81,10 @@ mod native {
         state: AtomicU64,
         work: UnsafeCell<Option<*const Work<'static>>>,
         pieces: AtomicUsize,
-        next: AtomicUsize,
+        /// Pieces that were taken, and how many of them from either end.
+        taken: AtomicUsize,
+        front: AtomicUsize,
+        back: AtomicUsize,
         failed: AtomicBool,
         stop: AtomicBool,
         asleep: AtomicUsize,
@@ -106,7 +109,7 @@ mod native {
     impl Drop for Close<'_> {
         fn drop(&mut self) {
             let shared = self.0;
-            shared.next.store(usize::MAX / 2, Ordering::Relaxed);
+            shared.taken.store(usize::MAX / 2, Ordering::Relaxed);
             let mut state = shared.state.fetch_and(!OPEN, Ordering::AcqRel);
             let mut spins = 0_u32;
             while state & INSIDE_MASK != 0 {
@@ -127,7 +130,9 @@ mod native {
                 state: AtomicU64::new(0),
                 work: UnsafeCell::new(None),
                 pieces: AtomicUsize::new(0),
-                next: AtomicUsize::new(0),
+                taken: AtomicUsize::new(0),
+                front: AtomicUsize::new(0),
+                back: AtomicUsize::new(0),
                 failed: AtomicBool::new(false),
                 stop: AtomicBool::new(false),
                 asleep: AtomicUsize::new(0),
@@ -152,7 +157,9 @@ mod native {
             // SAFETY: the last job is closed and nobody is inside.
             unsafe { *shared.work.get() = Some(erased) };
             shared.pieces.store(pieces, Ordering::Relaxed);
-            shared.next.store(0, Ordering::Relaxed);
+            for counter in [&shared.taken, &shared.front, &shared.back] {
+                counter.store(0, Ordering::Relaxed);
+            }
             let state = shared.state.load(Ordering::Relaxed);
             shared.state.store((state & !INSIDE_MASK).wrapping_add(JOB) | OPEN, Ordering::SeqCst);
             let close = Close(shared);
@@ -177,14 +184,18 @@ mod native {
         }
     }
 
-    /// Takes pieces until none is left.
+    /// Takes pieces until none is left: half of the workers from the front, half from the back. So a worker mostly finds in its
+    /// own cache what it wrote in the kernel before, and two of them share few columns of a product.
     fn take(shared: &Shared, worker: usize, work: &Work<'_>) {
         let pieces = shared.pieces.load(Ordering::Relaxed);
         loop {
-            let piece = shared.next.fetch_add(1, Ordering::Relaxed);
-            if piece >= pieces {
+            if shared.taken.fetch_add(1, Ordering::Relaxed) >= pieces {
                 return;
             }
+            let piece = match worker % 2 {
+                0 => shared.front.fetch_add(1, Ordering::Relaxed),
+                _ => pieces - 1 - shared.back.fetch_add(1, Ordering::Relaxed),
+            };
             work(worker, piece);
         }
     }
