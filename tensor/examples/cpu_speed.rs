@@ -341,7 +341,10 @@ fn main() {
     }
     for kind in ["forward", "input", "filter"] {
         bench.conv(kind, [128, 13, 13, 32], [3, 3, 64], 1, false);
+        bench.conv(kind, [64, 28, 28, 32], [3, 3, 32], 1, true);
         bench.conv(kind, [64, 28, 28, 64], [3, 3, 64], 1, true);
+        bench.conv(kind, [64, 14, 14, 64], [3, 3, 64], 1, true);
+        bench.conv(kind, [64, 7, 7, 128], [3, 3, 128], 1, true);
         bench.conv(kind, [64, 14, 14, 128], [3, 3, 128], 2, true);
         bench.conv(kind, [64, 28, 28, 64], [1, 1, 128], 1, false);
     }

@@ -3,9 +3,11 @@
 //! it copies the rows at hand with zeros around them.
 //!
 //! `window` has the product for results that are images (forward, input gradient), `filter` the one for the filter gradient.
+//! `winograd` has both for convolutions of 3 by 3 without strides that have enough channels.
 
 mod filter;
 mod window;
+mod winograd;
 
 use super::{
     Env,
@@ -113,6 +115,8 @@ pub(super) struct ConvKernel {
 enum Form {
     Window(Window),
     Filter(Filter),
+    WinogradImage(winograd::Image),
+    WinogradFilter(winograd::Filter),
 }
 
 fn aligned(elements: usize) -> usize {
@@ -189,6 +193,8 @@ impl ConvKernel {
         match &self.form {
             Form::Window(window) => window.run(env, &self.sizes, a, b, &self.block),
             Form::Filter(filter) => filter.run(env, &self.sizes, a, b, &self.block),
+            Form::WinogradImage(image) => image.run(env, a, b, &self.block),
+            Form::WinogradFilter(filter) => filter.run(env, a, b, &self.block),
         }
     }
     fn operand<'a>(&self, env: &Env<'a>, which: usize) -> Mem<'a> {
@@ -209,10 +215,16 @@ impl ConvKernel {
 
 impl Form {
     fn new(kernel: &Kernel, sizes: &Sizes, first: usize, plain: Option<(usize, i64)>) -> Form {
-        match &kernel.core {
-            Core::Conv2d { kind: ConvKind::FilterGrad(_), .. } => Form::Filter(Filter::new(sizes, first)),
-            Core::Conv2d { kind: ConvKind::InputGrad(_), .. } => Form::Window(Window::input_grad(sizes, first, plain)),
-            _ => Form::Window(Window::forward(sizes, first, plain)),
+        let Core::Conv2d { kind, .. } = &kernel.core else {
+            return Form::Window(Window::forward(sizes, first, plain));
+        };
+        match (kind, winograd::serves(sizes)) {
+            (ConvKind::Forward, false) => Form::Window(Window::forward(sizes, first, plain)),
+            (ConvKind::Forward, true) => Form::WinogradImage(winograd::Image::forward(sizes, first, plain)),
+            (ConvKind::InputGrad(_), false) => Form::Window(Window::input_grad(sizes, first, plain)),
+            (ConvKind::InputGrad(_), true) => Form::WinogradImage(winograd::Image::input_grad(sizes, first, plain)),
+            (ConvKind::FilterGrad(_), false) => Form::Filter(Filter::new(sizes, first)),
+            (ConvKind::FilterGrad(_), true) => Form::WinogradFilter(winograd::Filter::new(sizes, first)),
         }
     }
     /// Elements of scratch in all.
@@ -220,6 +232,8 @@ impl Form {
         match self {
             Form::Window(window) => window.end(threads),
             Form::Filter(filter) => filter.end(threads),
+            Form::WinogradImage(image) => image.end(threads),
+            Form::WinogradFilter(filter) => filter.end(threads),
         }
     }
 }

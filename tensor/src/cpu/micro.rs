@@ -14,6 +14,7 @@
 use super::{
     memory::Mem,
     simd::{Isa, isa},
+    vector::{Four, Vector},
 };
 
 /// Most rows of a tile on any machine.
@@ -163,45 +164,6 @@ pub(super) fn product(p: &Product<'_>) {
     unsafe { kernel(&call) }
 }
 
-/// A vector of floats.
-trait Vector: Copy {
-    const LANES: usize;
-    unsafe fn splat(x: f32) -> Self;
-    unsafe fn load(from: *const f32) -> Self;
-    /// `a · b + self`.
-    unsafe fn add_product(self, a: Self, b: Self) -> Self;
-    /// Writes the first `count` elements, or adds them to what is there.
-    unsafe fn store(self, to: *mut f32, count: usize, add: bool);
-}
-
-/// What every target can do; the compiler makes vectors of it where there are any.
-#[derive(Clone, Copy)]
-struct Four([f32; 4]);
-
-impl Vector for Four {
-    const LANES: usize = 4;
-    #[inline(always)]
-    unsafe fn splat(x: f32) -> Self {
-        Four([x; 4])
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller's.
-        Four(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
-    }
-    #[inline(always)]
-    unsafe fn add_product(self, a: Self, b: Self) -> Self {
-        Four(std::array::from_fn(|i| a.0[i] * b.0[i] + self.0[i]))
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32, count: usize, add: bool) {
-        for (i, &x) in self.0.iter().enumerate().take(count) {
-            // SAFETY: the caller's.
-            unsafe { *to.add(i) = if add { *to.add(i) + x } else { x } };
-        }
-    }
-}
-
 /// The kernel: `R` rows and `N` vectors of columns.
 #[inline(always)]
 unsafe fn tile<V: Vector, const R: usize, const N: usize>(call: &Call) {
@@ -262,8 +224,8 @@ fn kernels() -> &'static Table {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Call, Kernel, Table, Vector, tile};
-    use std::arch::x86_64::*;
+    use super::{Call, Kernel, Table, tile};
+    use std::arch::x86_64::{__m256, __m512};
 
     pub(super) static AVX512: Table = table!(avx512; 1 2 3 4 5 6 7 8 9 10 11 12);
     pub(super) static AVX2: Table = table!(avx2; 1 2 3 4 5 6 6 6 6 6 6 6);
@@ -277,62 +239,5 @@ mod x86 {
     unsafe fn avx2<const R: usize, const N: usize>(call: &Call) {
         // SAFETY: the caller's.
         unsafe { tile::<__m256, R, N>(call) }
-    }
-
-    impl Vector for __m512 {
-        const LANES: usize = 16;
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> Self {
-            // SAFETY: the caller has these instructions.
-            unsafe { _mm512_set1_ps(x) }
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: the caller's.
-            unsafe { _mm512_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn add_product(self, a: Self, b: Self) -> Self {
-            // SAFETY: the caller has these instructions.
-            unsafe { _mm512_fmadd_ps(a, b, self) }
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32, count: usize, add: bool) {
-            let mask = (0xffff_u32 >> (16 - count.min(16))) as u16;
-            // SAFETY: the caller's; masked elements are not touched.
-            unsafe {
-                let sum = if add { _mm512_add_ps(self, _mm512_maskz_loadu_ps(mask, to)) } else { self };
-                _mm512_mask_storeu_ps(to, mask, sum);
-            }
-        }
-    }
-
-    impl Vector for __m256 {
-        const LANES: usize = 8;
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> Self {
-            // SAFETY: the caller has these instructions.
-            unsafe { _mm256_set1_ps(x) }
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: the caller's.
-            unsafe { _mm256_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn add_product(self, a: Self, b: Self) -> Self {
-            // SAFETY: the caller has these instructions.
-            unsafe { _mm256_fmadd_ps(a, b, self) }
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32, count: usize, add: bool) {
-            // SAFETY: the caller's; masked elements are not touched.
-            unsafe {
-                let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-                let mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), lanes);
-                let sum = if add { _mm256_add_ps(self, _mm256_maskload_ps(to, mask)) } else { self };
-                _mm256_maskstore_ps(to, mask, sum);
-            }
-        }
     }
 }

@@ -12,7 +12,7 @@
 //! | `map`, `reduce`, `matmul`, `conv`, `pooling`, `gather`, `line` | what comes before a block |
 //! | `profile` | what each kernel of a run took, if asked |
 //! | `gemm`, `micro` | packing and the micro-kernels of products |
-//! | `memory`, `threads`, `simd`, `micro` | the modules with `unsafe`, each with its argument |
+//! | `memory`, `threads`, `simd`, `vector`, `micro`, `conv/winograd/transform` | the modules with `unsafe`, each with its argument |
 //!
 //! ```
 //! use addax_tensor::{cpu::CpuExecutor, executor::Executor};
@@ -42,6 +42,7 @@ mod simd;
 mod storage;
 mod threads;
 mod tile;
+mod vector;
 
 use crate::{
     error::{Error, Result, bytes_for_people},

@@ -1,6 +1,6 @@
 //! Convolutions and poolings.
 
-use crate::setup::{Data, access, check, kernel, plain, spec};
+use crate::setup::{Data, access, check, kernel, plain, run, spec};
 use addax_tensor::{
     DType, Shape,
     graph::{Binary, Conv2d, ConvKind, Pool2d, PoolKind},
@@ -99,6 +99,47 @@ fn larger_convolutions_are_cut_the_same_way_for_any_number_of_threads() {
         2e-6,
     );
     convolutions([2, 40, 40, 48], [1, 1, 64], plain, DType::F32, false, 2e-6);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Enough tiles and channels for Winograd's algorithm: tiles cut at the edges, images that share a block, any padding. Its error
+    /// goes with what a whole tile sees, so where a result is small beside its neighbours it is larger than that of a plain sum.
+    #[test]
+    fn convolutions_by_tiles_agree(
+        image in (1..17_usize, 3..23_usize, 3..23_usize),
+        channels in (1..4_usize, 1..6_usize),
+        pads in ((0..3_usize, 0..3_usize), (0..3_usize, 0..3_usize)),
+        half: bool,
+        epilogue: bool,
+    ) {
+        let conv = Conv2d { strides: [1, 1], pads: [pads.0, pads.1], dilation: [1, 1], groups: 1 };
+        let tiles = |axis: usize, len: usize| conv.output_len(axis, len, 3).div_ceil(4);
+        let images = image.0.max(64_usize.div_ceil(tiles(0, image.1) * tiles(1, image.2)));
+        let dtype = if half { DType::BF16 } else { DType::F32 };
+        convolutions([images, image.1, image.2, 16 * channels.0], [3, 3, 16 * channels.1], conv, dtype, epilogue, 1e-5);
+    }
+}
+
+#[test]
+fn tiles_keep_zeros_and_what_is_not_finite_to_themselves() {
+    // An image of which one element is infinite: results further than a tile away are what they were.
+    let (n, side, c) = (4, 16, 16);
+    let conv = Conv2d { strides: [1, 1], pads: [(1, 1); 2], dilation: [1, 1], groups: 1 };
+    let (x, w) = ([n, side, side, c], [3, 3, c, c]);
+    let core = Core::Conv2d { kind: ConvKind::Forward, conv, operands: [(0, x), (1, w)] };
+    let args = vec![spec(DType::F32, Use::Read), spec(DType::F32, Use::Read), spec(DType::F32, Use::Write)];
+    let kernel = kernel(core, &x, plain(2, &x, DType::F32), args);
+    let mut image = Data::zeros(DType::F32, n * side * side * c);
+    image.words[0] = f32::INFINITY.to_bits();
+    let data = vec![image, Data::new(DType::F32, 9 * c * c, 1), Data::zeros(DType::F32, n * side * side * c)];
+    let got = run(&kernel, &data, &[]);
+    let value = |at: [usize; 4]| f32::from_bits(got[2].words[((at[0] * side + at[1]) * side + at[2]) * c + at[3]]);
+    assert!(!value([0, 1, 1, 0]).is_finite());
+    for (image, row, col) in [(0, 8, 0), (0, 0, 8), (1, 0, 0), (3, 15, 15)] {
+        assert_eq!(value([image, row, col, 3]).to_bits(), 0, "image {image}, row {row}, column {col}");
+    }
 }
 
 proptest! {

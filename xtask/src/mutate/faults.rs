@@ -203,6 +203,15 @@ pub const FAULTS: &[Fault] = &[
     ),
     // Loops and pairs.
     fault(ENGINE, "tensor/src/plan/carry.rs", "usize::from(before == self.down)", "usize::from(before != self.down)"),
+    fault(
+        ENGINE,
+        "tensor/src/cpu/conv/winograd/transform.rs",
+        "V::splat(2.0 * ROOT)).add_product(odd[1]",
+        "V::splat(ROOT)).add_product(odd[1]",
+    ),
+    fault(ENGINE, "tensor/src/cpu/conv/winograd.rs", "self.first + i as i64", "self.first.abs() + i as i64"),
+    fault(ENGINE, "tensor/src/cpu/conv/winograd/image.rs", "TAPS as i64 - 1 - before as i64", "before as i64"),
+    fault(ENGINE, "tensor/src/cpu/conv/winograd/filter.rs", "block > range.start", "block > 0"),
     fault(ENGINE, "tensor/src/cpu/pairs.rs", "uses[at] == 1 && !op.constant", "!op.constant"),
     fault(
         GRADIENTS,
