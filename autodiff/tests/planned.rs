@@ -4,8 +4,9 @@
 
 use addax_autodiff::grad;
 use addax_tensor::{
-    DType, Result, Tensor,
+    DType, Device, Program, Result, Tensor,
     graph::{Body, Meta, ScanSpec},
+    plan::Step,
     reference,
 };
 
@@ -66,4 +67,38 @@ fn a_dense_step_with_softmax_and_a_shared_weight() {
     let loss = -(logits.log_softmax(-1) * labels.one_hot(3, DType::F32)).sum(-1).mean_all();
     let [dw, dv] = grad(&loss, [&w, &v]).unwrap();
     agree(&[loss, dw, dv, logits.softmax(-1), logits.argmax(-1).cast(DType::F32)]);
+}
+
+#[test]
+fn a_variance_has_its_derivatives_and_sums_up_nothing_for_its_mean() {
+    let (x, along) = (noise(&[40, 3], 1).watch().unwrap(), noise(&[40, 3], 2));
+    let [slope] = grad(&x.variance(0).sum_all(), [&x]).unwrap();
+    let [second] = grad(&(&slope * &along).sum_all(), [&x]).unwrap();
+    let (centred, turned) = (&x - x.mean_keepdims(0), &along - along.mean_keepdims(0));
+    for (got, want) in [(&slope, centred * (2.0 / 40.0)), (&second, turned * (2.0 / 40.0))] {
+        let (got, want) = (got.to_vec::<f32>().unwrap(), want.to_vec::<f32>().unwrap());
+        assert!(got.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-7), "{got:?}\n{want:?}");
+    }
+    agree(&[x.variance(0), slope, second]);
+}
+
+/// Batch normalization reads its batch twice on the way forth (mean, variance) and twice on the way back (two sums), beside the maps.
+#[test]
+fn batch_normalization_in_few_kernels() {
+    let (x, gamma) = (noise(&[512, 64], 1).watch().unwrap(), noise(&[64], 2).watch().unwrap());
+    let dy = Tensor::placeholder(0, DType::F32, [512, 64]);
+    let beta = Tensor::zeros([64]).watch().unwrap();
+    let (mean, variance) = x.moments(0);
+    let y = (&x - mean) * ((variance + 1e-3).rsqrt() * &gamma) + &beta;
+    let slopes = grad(&(&y * &dy).sum_all(), [&x, &gamma, &beta]).unwrap();
+    let outputs: Vec<Tensor> = std::iter::once(y).chain(slopes).collect();
+    let program = Program::capture(&Device::cpu().unwrap(), &[dy], &outputs, &[], &[]).unwrap();
+    let plan = program.plan();
+    let runs = plan.compute.iter().filter_map(|step| match step {
+        Step::Run { kernel, .. } => Some((kernel.label.as_str(), kernel.shape.iter().product::<usize>())),
+        Step::Loop { .. } => None,
+    });
+    let runs: Vec<_> = runs.collect();
+    let maps = runs.iter().filter(|(_, elements)| *elements > 64).count();
+    assert_eq!((runs.len(), maps), (7, 2), "{runs:?}");
 }

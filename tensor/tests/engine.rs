@@ -254,3 +254,36 @@ fn padded_parts_that_meet_are_joined_with_zeros_around() {
     let over_each_other = padded(1.0, 1, 2) + padded(3.0, 1, 2);
     assert_eq!(over_each_other.to_vec::<f32>().unwrap(), [0.0, 4.0, 0.0, 0.0, 0.0, 6.0, 0.0, 0.0]);
 }
+
+#[test]
+fn factors_are_taken_out_of_sums() {
+    let device = Device::cpu().unwrap();
+    let (x, b) = (Tensor::placeholder(0, DType::F32, [64, 3]), Tensor::placeholder(1, DType::F32, [3]));
+    let outputs = [x.sum(0), (&x * &b).sum(0), -((-&x) / &b * 2.0).sum(0), (&b * &x).sum(0)];
+    let program = Program::capture(&device, &[x.clone(), b.clone()], &outputs, &[], &[]).unwrap();
+    assert_eq!(program.plan().dispatches(), 1, "{:?}", program.plan());
+    // A factor that differs along the summed axis stays inside.
+    let weighted = [(&x * &b).sum(1), x.sum(1)];
+    let apart = Program::capture(&device, &[x, b], &weighted, &[], &[]).unwrap();
+    assert_eq!(apart.plan().dispatches(), 2, "{:?}", apart.plan());
+    let values: Vec<f32> = (0..192_u8).map(|i| f32::from(i) / 8.0).collect();
+    let (x, b) = (Array::new([64, 3], &values).unwrap(), Array::new([3], &[0.5, 2.0, -4.0]).unwrap());
+    let got: Vec<Vec<f32>> = program.run(&[&x, &b]).unwrap().iter().map(|t| t.to_vec().unwrap()).collect();
+    for (j, b) in [0.5, 2.0, -4.0].into_iter().enumerate() {
+        let sum: f32 = values.iter().skip(j).step_by(3).sum();
+        assert_eq!([got[0][j], got[1][j], got[2][j], got[3][j]], [sum, sum * b, sum / b * 2.0, sum * b]);
+    }
+    let rows: Vec<f32> = apart.run(&[&x, &b]).unwrap()[0].to_vec().unwrap();
+    assert_eq!(rows[1], values[3] * 0.5 + values[4] * 2.0 + values[5] * -4.0);
+}
+
+#[test]
+fn what_is_spread_over_many_elements_is_computed_once() {
+    let device = Device::cpu().unwrap();
+    let dispatches = |rows: usize| {
+        let (x, b) = (Tensor::placeholder(0, DType::F32, [rows, 512]), Tensor::placeholder(1, DType::F32, [512]));
+        let y = &x * (&b + 1.0).rsqrt();
+        Program::capture(&device, &[x, b], &[y], &[], &[]).unwrap().plan().dispatches()
+    };
+    assert_eq!((dispatches(8), dispatches(128)), (1, 2));
+}

@@ -151,8 +151,7 @@ impl Layer for BatchNormalization {
 
         let (mean, variance) = match cx.training() && self.base.trainable() {
             true => {
-                let mean = x.mean(others.clone());
-                let variance = (&x - mean.reshape(wide.clone())).square().mean(others);
+                let (mean, variance) = x.moments(others);
                 let follow = |moving: &Tensor, batch: &Tensor| {
                     moving * self.momentum + batch.stop_gradient() * (1.0 - self.momentum)
                 };

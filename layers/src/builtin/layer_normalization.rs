@@ -11,6 +11,15 @@ fn along(shape: &Shape, axes: &[usize]) -> (Vec<usize>, Vec<usize>) {
     (own, wide)
 }
 
+/// `(x - mean) / √(variance + epsilon)` over `axes`.
+fn normalized(x: &Tensor, axes: impl Into<Axes>, epsilon: f64) -> Result<Tensor> {
+    let (axes, shape) = (axes.into(), x.shape()?);
+    let reduced = axes.resolve(shape)?;
+    let wide: Shape = (0..shape.rank()).map(|a| if reduced.contains(&a) { 1 } else { shape[a] }).collect();
+    let (mean, variance) = x.moments(axes);
+    Ok((x - mean.reshape(&wide)) * (variance + epsilon).rsqrt().reshape(&wide))
+}
+
 /// A normalization that ends in `gamma · x + beta`: what Layer- and GroupNormalization have in common, and the settings that only
 /// one of them has.
 macro_rules! affine_layer {
@@ -130,9 +139,7 @@ impl Layer for LayerNormalization {
         let shape = x.shape()?.clone();
         let axes = Axes::from(self.axis.0.as_slice()).resolve(&shape)?;
         let lengths = along(&shape, &axes);
-        let centered = &x - x.mean_keepdims(axes.clone());
-        let variance = centered.square().mean_keepdims(axes);
-        let y = centered * (variance + self.epsilon).rsqrt();
+        let y = normalized(&x, axes, self.epsilon)?;
         Ok(self.affine(y, lengths, cx)?.cast(dtype))
     }
 }
@@ -256,9 +263,7 @@ impl Layer for GroupNormalization {
         split.splice(axis..=axis, [groups, channels / groups]);
         let grouped = x.reshape(split.clone());
         let together: Vec<isize> = (1..split.len()).filter(|&a| a != axis).map(|a| a as isize).collect();
-        let centered = &grouped - grouped.mean_keepdims(together.clone());
-        let variance = centered.square().mean_keepdims(together);
-        let y = (centered * (variance + self.epsilon).rsqrt()).reshape(&shape);
+        let y = normalized(&grouped, together, self.epsilon)?.reshape(&shape);
         Ok(self.affine(y, lengths, cx)?.cast(dtype))
     }
 }

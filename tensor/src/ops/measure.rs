@@ -1,7 +1,12 @@
 //! Composites of reductions and comparisons: spread, norms, tests of single numbers, whole-number division.
 
 use super::{operators::Operand, record};
-use crate::{dtype::DType, error::Error, graph::Tensor, shape::Axes};
+use crate::{
+    dtype::DType,
+    error::Error,
+    graph::Tensor,
+    shape::{Axes, Shape},
+};
 use std::panic::Location;
 
 impl Tensor {
@@ -9,7 +14,21 @@ impl Tensor {
     #[track_caller]
     pub fn variance(&self, axes: impl Into<Axes>) -> Tensor {
         let axes = axes.into();
-        (self - self.mean_keepdims(axes.clone())).square().mean(axes)
+        self.variance_about(&self.mean(axes.clone()), &axes)
+    }
+
+    /// The variance over `axes`, where the mean is at hand.
+    #[track_caller]
+    pub(super) fn variance_about(&self, mean: &Tensor, axes: &Axes) -> Tensor {
+        record(Location::caller(), || {
+            let shape = self.shape()?;
+            let reduced = axes.resolve(shape)?;
+            let wide: Shape = (0..shape.rank()).map(|a| if reduced.contains(&a) { 1 } else { shape[a] }).collect();
+            // `Σ (x - s)² / n - (m - s)²` is the variance for every constant `s`. With `s = m` the second term is 0, but its slope
+            // is that of the first one in `m`: so no gradient has to be summed up once more for the mean.
+            let about = mean.stop_gradient();
+            Ok((self - about.reshape(wide)).square().mean(axes.clone()) - (mean - about).square())
+        })
     }
 
     /// Root of the [`variance`](Tensor::variance).

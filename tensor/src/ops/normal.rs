@@ -31,7 +31,11 @@ impl Tensor {
     #[track_caller]
     pub fn moments(&self, axes: impl Into<Axes>) -> (Tensor, Tensor) {
         let (origin, axes) = (Location::caller(), axes.into());
-        (in_floats(self, origin, |x| x.mean(axes.clone())), in_floats(self, origin, |x| x.variance(axes.clone())))
+        let x = self.cast_at(DType::F32, origin);
+        let mean = x.mean(axes.clone());
+        let variance = x.variance_about(&mean, &axes);
+        let back = |t: Tensor| in_floats(self, origin, |_| t);
+        (back(mean), back(variance))
     }
 
     /// Which of the classes each row names: 1 at every position below `classes` that occurs in it, else 0, as `dtype`. `[k] ->

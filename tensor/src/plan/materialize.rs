@@ -7,6 +7,11 @@ use super::{
 use crate::graph::{SliceAxis, View};
 use std::collections::HashSet;
 
+/// A value that is spread is kept in memory if that makes it this many times as large, and this large: below, computing it again
+/// costs less than a kernel.
+const SPREAD: usize = 32;
+const SPREAD_ELEMENTS: usize = 1 << 15;
+
 /// What the planner knows about each value of a graph before kernels exist.
 pub struct Values {
     /// Values that something needs.
@@ -216,6 +221,7 @@ impl Growth<'_> {
             self.settle(id);
             return;
         }
+        self.keep_spread(id);
         self.measure(id);
         // Too large: the largest operands go to memory until the rest fits.
         while self.sizes[id] > limits.insts || self.leaves[id].len() > limits.leaves {
@@ -239,6 +245,32 @@ impl Growth<'_> {
         }
         if self.memory[id] {
             self.settle(id);
+        }
+    }
+
+    /// What is computed from memory and then spread over many elements is computed once, not for each of them.
+    fn keep_spread(&mut self, id: Id) {
+        let node = &self.nodes[id];
+        let Prim::View(View::Broadcast(_)) = &node.prim else { return };
+        let (base, elements) = (dense_base(self.nodes, node.inputs[0]), node.meta.shape.numel());
+        let own = self.nodes[base].meta.shape.numel();
+        if self.memory[base]
+            || self.work(base) == 0
+            || self.is_light(base)
+            || elements < SPREAD_ELEMENTS.max(SPREAD * own)
+        {
+            return;
+        }
+        self.memory[base] = true;
+        self.settle(base);
+        let mut above = Vec::new();
+        let mut reshape = node.inputs[0];
+        while reshape != base {
+            above.push(reshape);
+            reshape = self.nodes[reshape].inputs[0];
+        }
+        for &reshape in above.iter().rev() {
+            self.measure(reshape);
         }
     }
 

@@ -15,6 +15,7 @@ mod materialize;
 mod place;
 mod scans;
 mod show;
+mod simplify;
 pub mod split;
 pub mod trace;
 

@@ -202,9 +202,9 @@ struct Outside {
     states: Vec<Meta>,
 }
 
-struct Tracer<'a> {
+pub(super) struct Tracer<'a> {
     scalars: &'a mut Scalars,
-    nodes: Vec<TracedNode>,
+    pub(super) nodes: Vec<TracedNode>,
     seen: HashMap<TracedNode, Id>,
     labels: Vec<String>,
     outside: Option<Outside>,
@@ -217,7 +217,7 @@ fn lost(tensor: &Tensor) -> Error {
 }
 
 impl Tracer<'_> {
-    fn push(&mut self, prim: Prim, inputs: Vec<Id>, meta: Meta, label: &str) -> Id {
+    pub(super) fn push(&mut self, prim: Prim, inputs: Vec<Id>, meta: Meta, label: &str) -> Id {
         let node = TracedNode { prim, inputs, meta };
         if let Some(&id) = self.seen.get(&node) {
             return id;
@@ -367,97 +367,6 @@ impl Tracer<'_> {
         Ok(slot)
     }
 
-    /// Views of views become one view where that is simple.
-    fn view(&mut self, view: &View, of: Id, meta: Meta, label: &str) -> Id {
-        let below = self.nodes[of].clone();
-        match (view, &below.prim) {
-            (View::Reshape(_), Prim::View(View::Reshape(_))) => {
-                let source = below.inputs[0];
-                if self.nodes[source].meta == meta {
-                    return source;
-                }
-                self.push(Prim::View(view.clone()), vec![source], meta, label)
-            }
-            (View::Broadcast(_), Prim::View(View::Broadcast(_))) => {
-                self.push(Prim::View(view.clone()), vec![below.inputs[0]], meta, label)
-            }
-            (View::Permute(outer), Prim::View(View::Permute(inner))) => {
-                let order: Vec<usize> = outer.iter().map(|&a| inner[a]).collect();
-                match order.iter().copied().eq(0..order.len()) {
-                    true => below.inputs[0],
-                    false => self.push(Prim::View(View::Permute(order)), vec![below.inputs[0]], meta, label),
-                }
-            }
-            _ => self.push(Prim::View(view.clone()), vec![of], meta, label),
-        }
-    }
-
-    /// Neighbouring parts that were padded with zeros to one shape are joined, not added: the gradient of slices.
-    fn add(&mut self, a: Id, b: Id, meta: Meta, label: &str) -> Id {
-        let Some(parts) = self.neighbours(a, b) else {
-            return self.push(Prim::Binary(Binary::Add), vec![a, b], meta, label);
-        };
-        let (first, last) = (&parts[0], &parts[parts.len() - 1]);
-        let (axis, before, end, zero) = (first.axis, first.before, last.before + last.len, first.zero);
-        let mut joined = Vec::new();
-        for part in &parts {
-            match self.nodes[part.of].prim {
-                Prim::Concat(along) if along == axis => joined.extend_from_slice(&self.nodes[part.of].inputs),
-                _ => joined.push(part.of),
-            }
-        }
-        let mut dims = meta.shape.to_vec();
-        let after = dims[axis] - end;
-        dims[axis] = end - before;
-        let whole = self.push(Prim::Concat(axis), joined, Meta::new(meta.dtype, dims), label);
-        if before == 0 && after == 0 {
-            return whole;
-        }
-        let mut pads = vec![(0, 0); meta.shape.rank()];
-        pads[axis] = (before, after);
-        self.push(Prim::View(View::Pad(pads, zero)), vec![whole], meta, label)
-    }
-
-    /// The padded parts whose sum `a + b` is, in order, if each begins where the one before ends.
-    fn neighbours(&self, a: Id, b: Id) -> Option<Vec<Padded>> {
-        const MOST: usize = 64;
-        let mut parts = Vec::new();
-        let mut stack = vec![a, b];
-        while let Some(id) = stack.pop() {
-            match self.padded(id) {
-                Some(part) => parts.push(part),
-                None if self.nodes[id].prim == Prim::Binary(Binary::Add) && stack.len() + parts.len() < MOST => {
-                    stack.extend_from_slice(&self.nodes[id].inputs);
-                }
-                None => return None,
-            }
-        }
-        parts.sort_by_key(|part| part.before);
-        let meet = |w: &[Padded]| w[0].axis == w[1].axis && w[0].before + w[0].len == w[1].before;
-        parts.windows(2).all(meet).then_some(parts)
-    }
-
-    /// A value padded with zeros along one axis.
-    fn padded(&self, id: Id) -> Option<Padded> {
-        let Prim::View(View::Pad(pads, zero)) = &self.nodes[id].prim else { return None };
-        let mut padded = (0..pads.len()).filter(|&a| pads[a] != (0, 0));
-        let (axis, None) = (padded.next()?, padded.next()) else { return None };
-        let of = self.nodes[id].inputs[0];
-        let len = self.nodes[of].meta.shape[axis];
-        (zero.as_f64() == 0.0).then_some(Padded { of, axis, before: pads[axis].0, len, zero: *zero })
-    }
-
-    /// A reduction over axes of length 1 is a reshape.
-    fn reduce(&mut self, op: ReduceOp, axes: &[usize], of: Id, meta: Meta, label: &str) -> Id {
-        let from = &self.nodes[of].meta.shape;
-        let trivial = axes.iter().all(|&a| from[a] == 1);
-        let same_type = !matches!(op, ReduceOp::ArgMax | ReduceOp::ArgMin);
-        match trivial && same_type {
-            true => self.view(&View::Reshape(meta.shape.clone()), of, meta, label),
-            false => self.push(Prim::Reduce(op, axes.to_vec()), vec![of], meta, label),
-        }
-    }
-
     /// A loop, and the number of the part that each used output is. Outputs that stack the same value are one part.
     fn scan(&mut self, group: &Group, mut ids: Vec<Id>, label: &str) -> Result<(Id, Vec<usize>)> {
         let Group { body, spec, used } = group;
@@ -538,15 +447,6 @@ impl Invariants {
         });
         Some(self.given + at)
     }
-}
-
-/// See [`Tracer::padded`].
-struct Padded {
-    of: Id,
-    axis: usize,
-    before: usize,
-    len: usize,
-    zero: crate::dtype::Scalar,
 }
 
 fn turned(matrix: &Meta) -> Meta {

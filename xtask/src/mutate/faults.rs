@@ -205,6 +205,13 @@ pub const FAULTS: &[Fault] = &[
     fault(ENGINE, "tensor/src/plan/carry.rs", "usize::from(before == self.down)", "usize::from(before != self.down)"),
     fault(
         ENGINE,
+        "tensor/src/plan/simplify.rs",
+        "reduced(axis) && below[axis] != 1",
+        "reduced(axis) && below[axis] == 0",
+    ),
+    fault(GRADIENTS, "tensor/src/ops/measure.rs", "- (mean - about).square())", "- (mean - mean).square())"),
+    fault(
+        ENGINE,
         "tensor/src/cpu/conv/winograd/transform.rs",
         "V::splat(2.0 * ROOT)).add_product(odd[1]",
         "V::splat(ROOT)).add_product(odd[1]",
