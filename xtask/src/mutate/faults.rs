@@ -83,8 +83,8 @@ pub const FAULTS: &[Fault] = &[
         "if theirs.last <= life.first || life.last < theirs.first {",
     ),
     fault(ENGINE, "tensor/src/plan/place.rs", "free_from[slot] = life.last + 1;", "free_from[slot] = life.last;"),
-    fault(ENGINE, "tensor/src/plan/trace.rs", "let after = dims[axis] - end;", "let after = 0 * end;"),
-    fault(ENGINE, "tensor/src/plan/trace.rs", "parts.windows(2).all(meet).then_some(parts)", "Some(parts)"),
+    fault(ENGINE, "tensor/src/plan/simplify.rs", "let after = dims[axis] - end;", "let after = 0 * end;"),
+    fault(ENGINE, "tensor/src/plan/simplify.rs", "parts.windows(2).all(meet).then_some(parts)", "Some(parts)"),
     fault(
         ENGINE,
         "tensor/src/run.rs",
