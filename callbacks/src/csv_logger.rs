@@ -1,6 +1,6 @@
 //! Writes the logs of each epoch to a table.
 
-use crate::{Callback, Logs, Trainer, text};
+use crate::{Callback, Logs, Trainer, text, trainer::tell};
 use addax_tensor::{Error, Result};
 use std::{
     fs::{File, OpenOptions},
@@ -12,8 +12,8 @@ use std::{
 ///
 /// Columns are `epoch` (from 0) and the logs of the first epoch by name; if none of those is a `val_` one, a `val_`
 /// column follows for each. What an epoch does not have is `NA`. Each row is written out at once, so that nothing is
-/// lost if the program dies. A row that cannot be written does not end training: it is a `tracing` warning and in
-/// [`CSVLogger::failures`].
+/// lost if the program dies. A row that cannot be written does not end training: the console and the history's notes say so, and
+/// it is in [`CSVLogger::failures`].
 ///
 /// ```
 /// use addax_callbacks::{CSVLogger, Rehearsal, logs};
@@ -101,7 +101,7 @@ impl Callback for CSVLogger {
         Ok(())
     }
 
-    fn on_epoch_end(&mut self, epoch: usize, logs: &mut Logs, _: &mut dyn Trainer) -> Result<()> {
+    fn on_epoch_end(&mut self, epoch: usize, logs: &mut Logs, t: &mut dyn Trainer) -> Result<()> {
         let mut rows = String::new();
         let columns = self.columns.take().unwrap_or_else(|| columns(logs));
         if std::mem::take(&mut self.header) {
@@ -118,7 +118,7 @@ impl Callback for CSVLogger {
         self.columns = Some(columns);
         if let Some(Err(error)) = self.file.as_mut().map(|file| file.write_all(rows.as_bytes())) {
             let error = Error::io(format!("CSVLogger: writing {}", self.path.display()), error);
-            tracing::warn!("{error}");
+            tell(t, error.to_string());
             self.failures.push(error);
         }
         Ok(())

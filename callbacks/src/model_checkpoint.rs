@@ -1,6 +1,8 @@
 //! Saves the model while it trains.
 
-use crate::{Callback, Direction, Logs, Mode, Trainer, monitor::Monitor, path_template::PathTemplate, text};
+use crate::{
+    Callback, Direction, Logs, Mode, Trainer, monitor::Monitor, path_template::PathTemplate, text, trainer::tell,
+};
 use addax_tensor::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
@@ -56,7 +58,7 @@ pub struct Failure {
 /// The path may hold fields in Python's notation: `{epoch:02d}` and `{batch:04d}` count from 1, any other name is a
 /// log: `{val_loss:.2f}`. Its ending tells the format, and missing folders are made.
 ///
-/// A checkpoint that cannot be written does not end training: it is a `tracing` warning, a note in the history and in
+/// A checkpoint that cannot be written does not end training: the console and the history's notes say so, and it is in
 /// [`ModelCheckpoint::failures`]; a checkpoint that was there before stays whole, and stays the best. A path that makes
 /// no sense (an unknown field or ending) ends training with an error.
 ///
@@ -170,9 +172,7 @@ impl ModelCheckpoint {
             // The trainer may bring the device back, and call again.
             Err(error) if error.is_device_lost() => Err(error),
             Err(error) => {
-                let text = format!("the checkpoint {} was not written: {error}", path.display());
-                tracing::warn!("{text}");
-                t.history_mut().note(text);
+                tell(t, format!("the checkpoint {} was not written: {error}", path.display()));
                 self.failures.push(Failure { epoch: self.epoch, batch, path, error });
                 Ok(())
             }

@@ -1,6 +1,6 @@
 //! Watching one metric: which direction is better, and what counts as an improvement.
 
-use crate::{Direction, Logs, Trainer};
+use crate::{Direction, Logs, Trainer, trainer::tell};
 use addax_tensor::{Error, Result};
 
 /// Which direction of a monitored metric is better. Made from Keras' words `"auto"`, `"min"`, `"max"`.
@@ -73,8 +73,7 @@ impl Monitor {
             if self.name.starts_with("val_") && !logs.keys().any(|name| name.starts_with("val_")) {
                 text += "; this epoch had no validation";
             }
-            tracing::warn!("{text}");
-            t.history_mut().note(text);
+            tell(t, text);
         }
         Ok(None)
     }

@@ -94,3 +94,10 @@ pub trait Trainer {
         Console::stdout()
     }
 }
+
+/// Says what did not end the training but is worth knowing: on the console, to subscribers of `tracing`, in the history.
+pub(crate) fn tell(t: &mut dyn Trainer, text: String) {
+    tracing::warn!("{text}");
+    t.console().line(&text);
+    t.history_mut().note(text);
+}

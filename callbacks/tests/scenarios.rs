@@ -2,10 +2,35 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use addax_callbacks::{
-    CSVLogger, Callback, CallbackList, Direction, EarlyStopping, Error, History, LambdaCallback, LearningRateScheduler,
-    Logs, ModelCheckpoint, ProgressBar, ReduceLROnPlateau, Rehearsal, Result, TerminateOnNaN, Trainer, Value, logs,
+    CSVLogger, Callback, CallbackList, Console, Direction, EarlyStopping, Error, History, LambdaCallback,
+    LearningRateScheduler, Logs, ModelCheckpoint, ProgressBar, ReduceLROnPlateau, Rehearsal, Result, TerminateOnNaN,
+    Trainer, Value, logs,
 };
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+/// What a console showed.
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Paper {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 fn losses<const N: usize>(losses: [f64; N]) -> [Logs; N] {
     losses.map(|loss| logs! { "loss" => loss, "val_loss" => loss })
@@ -119,9 +144,11 @@ fn a_checkpoint_that_cannot_be_written_does_not_end_training() {
         Ok(())
     }));
     list.push(&mut best);
-    let mut training = Rehearsal::new(losses([0.5, 0.25, 0.375, 0.4]));
+    let paper = Paper::default();
+    let mut training = Rehearsal::new(losses([0.5, 0.25, 0.375, 0.4])).with_console(Console::new(paper.clone(), false));
     training.run(list).unwrap();
     assert_eq!(training.history().epochs().len(), 4);
+    assert_eq!(paper.text().matches("best.keras was not written").count(), 1, "{}", paper.text());
     assert_eq!(best.failures().len(), 1);
     assert_eq!((best.failures()[0].epoch, &best.failures()[0].path), (1, &path));
     let note = &training.history().notes()[0];
@@ -259,10 +286,12 @@ fn a_csv_row_that_cannot_be_written_does_not_end_training() {
         return;
     }
     let mut csv = CSVLogger::new("/dev/full").append(true);
-    let mut training = Rehearsal::new(losses([1.0, 0.5]));
+    let paper = Paper::default();
+    let mut training = Rehearsal::new(losses([1.0, 0.5])).with_console(Console::new(paper.clone(), false));
     training.run(&mut csv).unwrap();
     assert_eq!(training.history().epochs().len(), 2);
-    assert_eq!(csv.failures().len(), 2);
+    assert_eq!((csv.failures().len(), training.history().notes().len()), (2, 2));
+    assert_eq!(paper.text().matches("CSVLogger: writing /dev/full").count(), 2, "{}", paper.text());
     assert!(csv.failures()[0].to_string().contains("/dev/full"));
 }
 
