@@ -8,7 +8,7 @@ use crate::{
 use addax_layers::{Json, Policy};
 use addax_losses::{Loss, LossChoice, metrics::MetricChoice};
 use addax_optim::{LossScaleOptimizer, Optimizer, OptimizerChoice, SGD};
-use addax_tensor::{Error, Result, Variable};
+use addax_tensor::{Device, Error, Result, Variable};
 use serde_json::json;
 use std::{
     panic::Location,
@@ -156,6 +156,10 @@ impl Model {
         self.compile_with(compiled.auto_scale_loss(compile.auto_scale_loss))
     }
     pub(crate) fn compile_with(&mut self, mut compiled: Compiled) -> Result<()> {
+        // What the environment says wrongly of the device is told here, not by the first tensor that is computed.
+        if self.device.get().is_none() {
+            Device::try_default()?;
+        }
         compiled.scale_loss_under(self.policy()?);
         // A model that learns its input's shape from the first data is checked then.
         if self.chain.input.get().is_some() {

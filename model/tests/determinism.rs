@@ -31,6 +31,35 @@ fn one_or_two_threads_give_the_same_weights() {
     assert_eq!(one, two);
 }
 
+/// Work that is large enough to be cut: two threads share every product, convolution and sum of these.
+#[test]
+fn convolutions_and_recurrences_give_the_same_weights_with_one_or_two_threads() {
+    let convnet = || {
+        Sequential::new()
+            .input([20, 20, 1])
+            .add(Conv2D::new(16, 3).activation("relu"))
+            .add(BatchNormalization::new())
+            .add(MaxPooling2D::new(2))
+            .add(Conv2D::new(32, 3).activation("relu"))
+            .add(Flatten::new())
+            .add(Dropout::new(0.5))
+            .add(Dense::new(3))
+    };
+    let lstm =
+        || Sequential::new().input([20, 20, 1]).add(Reshape::new([20, 20])).add(LSTM::new(64)).add(Dense::new(3));
+    let pixels: Vec<f32> = (0..64 * 400).map(|i| ((i * 7919 + i / 400 * 31) % 255) as f32 / 255.0).collect();
+    let labels: Vec<i32> = (0..64).map(|i| i % 3).collect();
+    let data = Dataset::new(Array::new([64, 20, 20, 1], &pixels).unwrap(), Array::new([64], &labels).unwrap()).unwrap();
+    let trained = |mut model: Sequential, threads: usize| {
+        model.set_device(&Device::from_executor(Box::new(CpuExecutor::with_threads(threads).unwrap())));
+        model.compile(how()).unwrap();
+        model.fit(&data, Fit::epochs(2).batch_size(32).seed(42).verbose(0)).unwrap();
+        numbers(&model)
+    };
+    assert_eq!(trained(convnet(), 1), trained(convnet(), 2));
+    assert_eq!(trained(lstm(), 1), trained(lstm(), 2));
+}
+
 #[test]
 fn a_seed_given_to_fit_repeats_the_whole_training() {
     let first = trained(None, 42);

@@ -5,7 +5,7 @@
 mod common;
 
 use addax::{layers::*, prelude::*};
-use common::{blobs, compiled, how, numbers};
+use common::{Paper, blobs, compiled, how, numbers};
 use std::{path::Path, process::Command};
 
 fn folder() -> tempfile::TempDir {
@@ -176,6 +176,36 @@ fn checkpoints_are_models() {
     model.fit(&data, fit).unwrap();
     let loaded = Model::load(folder.path().join("best-02")).unwrap();
     assert_eq!(loaded.predict(&data).unwrap(), model.predict(&data).unwrap());
+}
+
+#[test]
+fn a_disk_that_refuses_a_checkpoint_does_not_end_training() {
+    let folder = folder();
+    let data = blobs(40, 1);
+    let (models, away) = (folder.path().join("models"), folder.path().join("away"));
+    let path = models.join("best");
+    let paper = Paper::default();
+    let mut model = compiled();
+    model.set_console(paper.console());
+    let mut first = None;
+    // From the second epoch on a file stands where the folder was.
+    let vandal = LambdaCallback::new().on_epoch_begin(|epoch, _, t| {
+        if epoch == 1 {
+            first = Some(t.predict(&data.x())?);
+            std::fs::rename(&models, &away).unwrap();
+            std::fs::write(&models, "").unwrap();
+        }
+        Ok(())
+    });
+    let mut checkpoint = ModelCheckpoint::new(path.to_str().unwrap());
+    let fit = Fit::epochs(3).seed(1).verbose(2).callback(vandal).callback(&mut checkpoint);
+    let history = model.fit(&data, fit).unwrap();
+    assert_eq!((history.epochs().len(), checkpoint.failures().len()), (3, 2));
+    let told = format!("the checkpoint {} was not written: ", path.display());
+    assert_eq!(paper.text().matches(&told).count(), 2, "{}", paper.text());
+    assert_eq!(history.notes().iter().filter(|note| note.text.starts_with(&told)).count(), 2);
+    let old = Model::load(away.join("best")).unwrap();
+    assert_eq!(Some(old.predict(&data).unwrap()), first, "the checkpoint of the first epoch is whole");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod common;
 
 use addax::{layers::*, prelude::*};
 use common::{blobs, classifier, compiled, how};
-use std::panic::Location;
+use std::{panic::Location, process::Command};
 
 /// The message without the line it ends in, and that line's file.
 fn said(error: addax::Error) -> String {
@@ -82,6 +82,63 @@ fn a_batch_size_in_a_layer_is_found() {
         error(0)
     );
     assert!(error(32).starts_with("layer \"baked\": works for 32 samples but not for 33"), "{}", error(32));
+}
+
+/// A layer of the user's that looks at numbers while it is only being recorded.
+#[derive(Fields)]
+struct Peeking;
+impl Layer for Peeking {
+    type In = Tensor;
+    type Out = Tensor;
+    fn forward(&self, x: Tensor, _: &mut Cx) -> addax::Result<Tensor> {
+        x.to_vec::<f32>()?;
+        Ok(x)
+    }
+}
+
+#[test]
+fn a_value_that_is_not_there_yet_cannot_be_read() {
+    let error = Sequential::new().input([3]).add(Peeking).weights().unwrap_err().to_string();
+    assert!(error.starts_with("layer \"peeking\": placeholder 0 (float32 [32, 3])"), "{error}");
+    assert!(error.contains("has no value: it stands for data that comes later, so it cannot be read or printed here"));
+}
+
+#[test]
+fn devices_that_do_not_exist() {
+    fails(Device::by_name("gpuu"), "unknown device \"gpuu\"; did you mean \"gpu\" or \"cpu\"?");
+    fails(Device::by_name("cuda"), "unknown device \"cuda\"; did you mean \"cpu\" or \"gpu\"?");
+}
+
+/// The process whose environment is wrong. Runs only when it is told to.
+#[test]
+fn in_a_wrong_environment() {
+    if std::env::var("ADDAX_TEST_WRONG").is_ok() {
+        let line = line!() + 1;
+        let error = classifier().compile(how()).unwrap_err();
+        assert_eq!(error.origin().unwrap().line(), line, "{error}");
+        println!("said: {}", said(error));
+    }
+}
+
+#[test]
+fn a_wrong_environment_is_told_by_compile() {
+    for (variable, value, message) in [
+        (
+            "ADDAX_MEMORY_LIMIT",
+            "abc",
+            "ADDAX_MEMORY_LIMIT is \"abc\"; expected bytes such as 512MB, 1.5GiB or 800000000",
+        ),
+        ("ADDAX_DEVICE", "nonsense", "unknown device \"nonsense\"; did you mean \"cpu\" or \"gpu\"?"),
+        ("ADDAX_NUM_THREADS", "many", "ADDAX_NUM_THREADS is \"many\"; expected a whole number from 1 to 4096"),
+    ] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "in_a_wrong_environment", "--nocapture"]);
+        // Without looking for a GPU first.
+        command.env("ADDAX_TEST_WRONG", "1").env("ADDAX_DEVICE", "cpu").env(variable, value);
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains(&format!("said: {message}\n")), "{text}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub enum ErrorKind {
         what: &'static str,
         /// The name that was asked for.
         name: String,
-        /// Known names that look like it.
+        /// Known names that look like it; all known names where none does and there are few.
         near: Vec<String>,
     },
     /// The plan needs more memory than the budget allows.
@@ -187,14 +187,18 @@ impl Error {
     pub fn io(what: impl fmt::Display, source: std::io::Error) -> Self {
         Self::new(ErrorKind::Io(format!("{what}: {source}"))).caused_by(source)
     }
-    /// A name is not known; similar names among `known` are suggested.
+    /// A name is not known; similar names among `known` are suggested, or all of them if there are no more than three.
     pub fn unknown_name<'a>(
         what: &'static str,
         name: impl Into<String>,
         known: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let name = name.into();
-        let near = near_names(&name, known);
+        let known: Vec<&str> = known.into_iter().collect();
+        let mut near = near_names(&name, known.iter().copied());
+        if near.is_empty() && known.len() <= MOST_NEAR {
+            near = known.into_iter().map(String::from).collect();
+        }
         Self::new(ErrorKind::UnknownName { what, name, near })
     }
     /// Adds the cause.
@@ -259,6 +263,9 @@ impl std::error::Error for Error {
     }
 }
 
+/// So many names are suggested at most.
+const MOST_NEAR: usize = 3;
+
 /// Known names that look like `name`, best first, at most three.
 pub fn near_names<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let plain = |s: &str| s.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
@@ -270,7 +277,7 @@ pub fn near_names<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> V
         .filter(|(d, k)| *d <= limit || (wanted.len() > 2 && plain(k).starts_with(&wanted)))
         .collect();
     scored.sort();
-    scored.into_iter().take(3).map(|(_, k)| k.to_string()).collect()
+    scored.into_iter().take(MOST_NEAR).map(|(_, k)| k.to_string()).collect()
 }
 
 fn edit_distance(a: &str, b: &str) -> usize {
@@ -298,6 +305,9 @@ mod tests {
         assert_eq!(near_names("rleu", known)[0], "relu");
         assert_eq!(near_names("Soft_Max", known)[0], "softmax");
         assert!(near_names("quantum", known).is_empty());
+        let text = |known: &[&'static str]| Error::unknown_name("axis", "quantum", known.iter().copied()).to_string();
+        assert_eq!(text(&known), "unknown axis \"quantum\"");
+        assert_eq!(text(&["up", "down"]), "unknown axis \"quantum\"; did you mean \"up\" or \"down\"?");
     }
 
     #[test]

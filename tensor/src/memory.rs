@@ -63,14 +63,12 @@ pub fn default_cpu_budget() -> Result<u64> {
 
 /// The limit in `ADDAX_MEMORY_LIMIT`, if it is set.
 pub fn limit_from_env() -> Result<Option<u64>> {
-    match std::env::var("ADDAX_MEMORY_LIMIT") {
-        Ok(text) => parse_bytes(&text).map(Some).map_err(|_| {
-            Error::argument(format!(
-                "ADDAX_MEMORY_LIMIT is \"{text}\"; expected bytes such as 512MB, 1.5GiB or 800000000"
-            ))
-        }),
-        Err(_) => Ok(None),
-    }
+    std::env::var_os("ADDAX_MEMORY_LIMIT").map(|text| limit(&text.to_string_lossy())).transpose()
+}
+
+fn limit(text: &str) -> Result<u64> {
+    let wrong = "expected bytes such as 512MB, 1.5GiB or 800000000";
+    parse_bytes(text).map_err(|_| Error::argument(format!("ADDAX_MEMORY_LIMIT is \"{text}\"; {wrong}")))
 }
 
 /// Bytes from text: a number and optionally a unit (`k`, `MB`, `GiB`, …; powers of 1000, or of 1024 with an `i`).
@@ -182,6 +180,9 @@ mod tests {
         assert_eq!(parse_bytes("64k").unwrap(), 64_000);
         for bad in ["", "lots", "-3", "5 parsecs", "0", "12i"] {
             assert!(parse_bytes(bad).is_err(), "{bad}");
+            let message = format!("ADDAX_MEMORY_LIMIT is \"{bad}\"; expected bytes such as 512MB, 1.5GiB or 800000000");
+            assert_eq!(limit(bad).unwrap_err().to_string(), message);
         }
+        assert_eq!(limit("512MB").unwrap(), 512_000_000);
     }
 }
