@@ -3,7 +3,7 @@
 //! `cargo run --release --example fashion_mnist -- [--device cpu|gpu] [--data DIR] [--epochs N] [--model mlp|convnet|lstm]`
 //!
 //! The files are looked for in `--data`, in `FASHION_MNIST`, where Debian's package `dataset-fashion-mnist` puts them, and in
-//! the cache; else they are downloaded, if this was built with `--features download`.
+//! the cache; else they are downloaded.
 
 use addax::{Error, layers::*, prelude::*};
 use addax_examples::{arguments::Arguments, interrupt};
@@ -16,6 +16,7 @@ fn main() -> addax::Result<()> {
         Device::set_default(&Device::by_name(device)?);
     }
     let mut source = data::FashionMnist::new().progress(|p| match p.total {
+        Some(total) if p.done == total => eprintln!("\r{} {} kB          ", p.file, total / 1000),
         Some(total) => eprint!("\r{} {} of {} kB", p.file, p.done / 1000, total / 1000),
         None => eprint!("\r{} {} kB", p.file, p.done / 1000),
     });

@@ -7,9 +7,16 @@ pub struct Arguments(Vec<(String, Option<String>)>);
 
 impl Arguments {
     /// Reads the command line against its usage, such as `digits [--device cpu|gpu] [--full]`: a name that the usage does not
-    /// hold is an error that shows it.
+    /// hold is an error that shows it, and `--help` prints it and ends the program. From here on a reader that goes away, as
+    /// `head` does, ends the program too.
     pub fn parse(usage: &str) -> Result<Arguments> {
-        Self::from(std::env::args().skip(1), usage)
+        end_with_the_reader()?;
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        if words.iter().any(|word| word == "--help") {
+            println!("usage: {usage}");
+            std::process::exit(0);
+        }
+        Self::from(words.into_iter(), usage)
     }
     fn from(words: impl Iterator<Item = String>, usage: &str) -> Result<Arguments> {
         let mut list = Vec::new();
@@ -44,6 +51,19 @@ impl Arguments {
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(n, _)| n == name)
     }
+}
+
+/// Rust's programs ignore the signal that says so, and fail with a panic at their next line instead.
+#[cfg(unix)]
+fn end_with_the_reader() -> Result<()> {
+    let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    signal_hook::flag::register_conditional_default(signal_hook::consts::SIGPIPE, always)
+        .map_err(|e| Error::io("listening for a closed pipe", e))?;
+    Ok(())
+}
+#[cfg(not(unix))]
+fn end_with_the_reader() -> Result<()> {
+    Ok(())
 }
 
 #[cfg(test)]

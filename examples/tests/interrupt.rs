@@ -4,12 +4,15 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
+mod common;
+
 use addax::{layers::Dense, prelude::*};
 use addax_examples::interrupt;
+use common::example;
 use std::{
     io::{BufRead, BufReader, Read},
     os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -59,22 +62,6 @@ impl Drop for Program {
     }
 }
 
-/// The example that cargo built beside this test; built here if only this test was asked for.
-fn digits() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let place = own.parent().and_then(Path::parent).unwrap().join("examples/digits");
-    if !place.exists() {
-        let release = if cfg!(debug_assertions) { None } else { Some("--release") };
-        let build = Command::new(env!("CARGO"))
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args(["build", "--quiet", "--example", "digits"])
-            .args(release)
-            .status();
-        assert!(build.unwrap().success());
-    }
-    place
-}
-
 /// A folder of this test alone, for the example's files.
 fn folder() -> PathBuf {
     let folder = std::env::temp_dir().join(format!("addax-interrupt-{}", std::process::id()));
@@ -85,7 +72,8 @@ fn folder() -> PathBuf {
 #[test]
 fn an_interrupted_training_keeps_history_and_checkpoint() {
     let folder = folder();
-    let mut program = Program::start(Command::new(digits()).args(["--device", "cpu", "--full"]).env("TMPDIR", &folder));
+    let mut program =
+        Program::start(Command::new(example("digits")).args(["--device", "cpu", "--full"]).env("TMPDIR", &folder));
     let begin = program.read_until("Epoch 2/60");
     let warnings = begin.matches("with `--release`").count();
     assert_eq!(warnings, usize::from(cfg!(debug_assertions)), "{begin}");

@@ -100,9 +100,8 @@ fn executors_agree_with_the_reference() {
         let split = device.plan_cache().split;
         assert!((slices > 1) == (split > 32), "{split} graphs were split into {slices}");
     }
-    #[cfg(feature = "gpu")]
-    if std::env::var("ADDAX_TEST_DEVICES").is_ok_and(|devices| devices.split(',').any(|d| d.trim() == "gpu")) {
-        Device::set_default(&Device::by_name("gpu").expect("ADDAX_TEST_DEVICES names gpu, but there is no adapter"));
+    if let Some(gpu) = addax::tensor::testing::gpu().expect("ADDAX_TEST_DEVICES names gpu") {
+        Device::set_default(&gpu);
         agree(6);
     }
 }

@@ -4,16 +4,11 @@
 #![cfg(feature = "gpu")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
-use addax::{layers::*, prelude::*, tensor::random};
-
-/// The GPU that the tests are told to use, if they are.
-fn gpu() -> Option<Device> {
-    if !std::env::var("ADDAX_TEST_DEVICES").is_ok_and(|devices| devices.split(',').any(|d| d.trim() == "gpu")) {
-        println!("gpu tests skipped: ADDAX_TEST_DEVICES does not name gpu");
-        return None;
-    }
-    Some(Device::by_name("gpu").expect("ADDAX_TEST_DEVICES names gpu, but there is no adapter"))
-}
+use addax::{
+    layers::*,
+    prelude::*,
+    tensor::{random, testing},
+};
 
 /// Keras' convnet for small pictures, and pictures.
 fn convnet() -> Sequential {
@@ -53,7 +48,7 @@ fn curve(device: &Device) -> Vec<f64> {
 /// One test, because the default device is one for the process.
 #[test]
 fn a_gpu_trains_as_the_cpu_does() {
-    let Some(gpu) = gpu() else { return };
+    let Some(gpu) = testing::gpu().expect("ADDAX_TEST_DEVICES names gpu") else { return };
     let cpu = Device::cpu().unwrap();
     let (on_cpu, on_gpu) = (curve(&cpu), curve(&gpu));
     for (step, (a, b)) in on_cpu.iter().zip(&on_gpu).enumerate() {
@@ -76,7 +71,7 @@ fn a_gpu_trains_as_the_cpu_does() {
         let before = gpu.gpu_stats().unwrap();
         model.fit(&data, Fit::epochs(1).batch_size(16).seed(1).verbose(0)).unwrap();
         let after = gpu.gpu_stats().unwrap();
-        assert_eq!(after.host_kernels, 0);
+        assert_eq!(after.host_kernels, before.host_kernels);
         (after.dispatches - before.dispatches, after.readbacks - before.readbacks)
     };
     epoch(32);

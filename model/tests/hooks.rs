@@ -4,7 +4,7 @@
 
 mod common;
 
-use addax::{callbacks::Direction, prelude::*};
+use addax::{callbacks::Direction, layers::Dense, prelude::*};
 use common::{blobs, compiled, numbers};
 use std::{cell::RefCell, rc::Rc};
 
@@ -121,6 +121,16 @@ fn early_stopping_brings_the_best_weights_back() {
     assert_eq!(early.best_epoch, Some(1), "{history}");
     let best: Vec<Vec<f32>> = best.iter().map(|(_, w)| w.to_vec().unwrap()).collect();
     assert_eq!(numbers(&model), best);
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_training() {
+    let mut model = Sequential::new().input([4]).add(Dense::new(1)).seed(1);
+    model.compile(Compile::new(SGD::new(1e30)).loss("mse")).unwrap();
+    let data = Dataset::new(blobs(40, 1).x().into_owned(), Array::zeros(DType::F32, [40, 1])).unwrap();
+    let mut nan = TerminateOnNaN::new();
+    let history = model.fit(&data, Fit::epochs(50).batch_size(10).verbose(0).callback(&mut nan)).unwrap();
+    assert!(nan.stopped_at.is_some() && history.epochs().len() < 50, "{history}");
 }
 
 #[test]

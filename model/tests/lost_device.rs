@@ -7,7 +7,7 @@ use addax::{
     io::ModelDir,
     layers::*,
     prelude::*,
-    tensor::testing::{Fault, Faulty},
+    tensor::testing::{self, Fault, Faulty},
 };
 use std::sync::Arc;
 
@@ -230,8 +230,7 @@ fn without_progress_it_ends_with_the_weights_of_the_last_restore_point() {
 #[test]
 fn a_gpu_that_was_destroyed_is_opened_again() {
     use addax::tensor::gpu::GpuExecutor;
-    if !std::env::var("ADDAX_TEST_DEVICES").is_ok_and(|devices| devices.split(',').any(|d| d.trim() == "gpu")) {
-        println!("gpu tests skipped: ADDAX_TEST_DEVICES does not name gpu");
+    if testing::gpu().expect("ADDAX_TEST_DEVICES names gpu").is_none() {
         return;
     }
     let fitted = |at: Option<(usize, usize)>| {

@@ -18,9 +18,7 @@ fn alone() -> MutexGuard<'static, ()> {
 /// The devices that tests are told to use.
 fn devices() -> Vec<Device> {
     let mut devices = vec![Device::cpu().unwrap()];
-    if std::env::var("ADDAX_TEST_DEVICES").is_ok_and(|list| list.split(',').any(|d| d.trim() == "gpu")) {
-        devices.push(Device::by_name("gpu").expect("ADDAX_TEST_DEVICES names gpu, but there is no adapter"));
-    }
+    devices.extend(addax::tensor::testing::gpu().expect("ADDAX_TEST_DEVICES names gpu"));
     devices
 }
 

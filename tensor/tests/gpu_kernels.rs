@@ -11,7 +11,7 @@ use addax_tensor::{
     graph::{Binary, Body, Conv2d, Meta, Pool2d, ReduceOp, ScanSpec, Unary},
     random,
     reference::{self, Ranged},
-    testing::FACTOR,
+    testing::{self, FACTOR},
 };
 use std::{collections::HashMap, sync::OnceLock};
 
@@ -19,12 +19,7 @@ use std::{collections::HashMap, sync::OnceLock};
 fn gpu() -> Option<&'static Device> {
     static GPU: OnceLock<Option<Device>> = OnceLock::new();
     let gpu = GPU.get_or_init(|| {
-        let asked = std::env::var("ADDAX_TEST_DEVICES").is_ok_and(|list| list.split(',').any(|d| d.trim() == "gpu"));
-        if !asked {
-            println!("gpu tests skipped: ADDAX_TEST_DEVICES does not name gpu");
-            return None;
-        }
-        let device = Device::gpu().expect("ADDAX_TEST_DEVICES names gpu");
+        let device = testing::gpu().expect("ADDAX_TEST_DEVICES names gpu")?;
         Device::set_default(&device);
         Some(device)
     });

@@ -94,8 +94,7 @@ fn lines() -> Vec<Tensor> {
 /// One test, as the default device is the whole process's.
 #[test]
 fn large_tiles_and_sums_in_parts() {
-    if !std::env::var("ADDAX_TEST_DEVICES").is_ok_and(|list| list.split(',').any(|d| d.trim() == "gpu")) {
-        println!("gpu tests skipped: ADDAX_TEST_DEVICES does not name gpu");
+    if testing::gpu().expect("ADDAX_TEST_DEVICES names gpu").is_none() {
         return;
     }
     for groups in [1, 3, 256] {

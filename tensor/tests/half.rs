@@ -4,7 +4,7 @@
 //! Runs on the CPU, and on the GPU where `ADDAX_TEST_DEVICES` names `gpu`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
-use addax_tensor::{Array, DType, Device, Tensor, graph::Conv2d};
+use addax_tensor::{Array, DType, Device, Tensor, graph::Conv2d, testing};
 use half::{bf16, f16};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,10 +20,7 @@ fn alone() -> MutexGuard<'static, ()> {
 fn everywhere(test: impl Fn(&str)) {
     let _alone = alone();
     let mut devices = vec![Device::cpu().unwrap()];
-    match std::env::var("ADDAX_TEST_DEVICES").is_ok_and(|list| list.split(',').any(|d| d.trim() == "gpu")) {
-        true => devices.push(Device::by_name("gpu").expect("ADDAX_TEST_DEVICES names gpu")),
-        false => println!("gpu tests skipped: ADDAX_TEST_DEVICES does not name gpu"),
-    }
+    devices.extend(testing::gpu().expect("ADDAX_TEST_DEVICES names gpu"));
     for device in devices {
         Device::set_default(&device);
         for fusion in [true, false] {

@@ -1,10 +1,11 @@
-//! `cargo xtask bench [--device cpu|gpu] [--work NAME] [--policy NAME] [--json] [--profile] [--threads] [--rounds N]
+//! `cargo xtask bench [--device cpu|gpu] [--work NAME] [--policy NAME] [--json] [--profile] [--threads] [--start] [--rounds N]
 //! [--peers PYTHON]`: the standard workloads; `cargo xtask bench --kernels [--kernel NAME] [--small] [--device D]
 //! [--tflops N --gigabytes N]`: single kernels, with their share of what is measured or of what the card's data sheet says.
 //!
 //! With `--policy mixed_bfloat16`, models compute in half floats.
 //! With `--profile`, every kernel of a training step with its time, its share of the step and of what the machine can do at most.
 //! With `--threads`, one thread against all of them, interleaved.
+//! With `--start`, how long a program takes from the start of its process to the end of its first training step.
 //! With `--peers`, the same work runs in Keras and PyTorch too (`xtask/bench/peers.py`, with that Python), interleaved, so that
 //! all see the same minutes of the machine; each one's best round counts, and ratios are printed.
 

@@ -134,7 +134,9 @@ impl FashionMnist {
     fn not_found(&self, places: &[&PathBuf]) -> Error {
         let list: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
         let download = match (cfg!(feature = "download"), &self.folder) {
-            (false, _) => ", or enable the feature `download` of addax-data",
+            (false, _) => {
+                ", or enable the feature `download` (of `addax`, or of `addax-data` where that is used alone)"
+            }
             (true, Some(_)) => ", or name no folder to have them downloaded",
             (true, None) => ", or set ADDAX_CACHE to a folder to have them downloaded into",
         };
@@ -265,7 +267,7 @@ pub(crate) mod tests {
     fn without_files_the_error_names_the_feature() {
         let folder = tempfile::tempdir().unwrap();
         let error = nowhere(folder.path()).load().unwrap_err().to_string();
-        assert!(error.ends_with("or enable the feature `download` of addax-data."), "{error}");
+        assert!(error.contains(", or enable the feature `download` (of `addax`, or"), "{error}");
     }
 
     #[test]

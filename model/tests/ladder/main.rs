@@ -8,7 +8,7 @@ mod own_steps;
 
 use addax::{
     prelude::*,
-    tensor::{error::bytes_for_people, plan::split::Rung},
+    tensor::{error::bytes_for_people, plan::split::Rung, testing},
 };
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -178,12 +178,10 @@ fn training_goes_on_under_every_budget() {
         table(case, &|| Device::cpu().unwrap(), &[100, 75, 50, 25, 10, 5], true);
     }
     // Building pipelines takes a software adapter long: fewer cases, fewer budgets.
-    if std::env::var("ADDAX_TEST_DEVICES").is_ok_and(|devices| devices.split(',').any(|d| d.trim() == "gpu")) {
+    if testing::gpu().expect("ADDAX_TEST_DEVICES names gpu").is_some() {
         let gpu = || Device::by_name("gpu").expect("ADDAX_TEST_DEVICES names gpu, but there is no adapter");
         for case in cases.iter().filter(|case| ["normalized", "weighted", "lstm"].contains(&case.name)) {
             table(case, &gpu, &[50, 5], false);
         }
-    } else {
-        println!("gpu tests skipped: ADDAX_TEST_DEVICES does not name gpu");
     }
 }

@@ -31,7 +31,7 @@ pub struct GpuStats {
     pub submits: u64,
     /// Copies to the host, each of which waited.
     pub readbacks: u64,
-    /// Kernels that ran on the host instead: there are none.
+    /// Kernels of plans that ran and that no dispatch computed, so that the host would have to: there should be none.
     pub host_kernels: u64,
 }
 
@@ -41,6 +41,8 @@ pub struct Counters {
     pub dispatches: AtomicU64,
     pub submits: AtomicU64,
     pub readbacks: AtomicU64,
+    /// Kernels of plans that no dispatch computed.
+    pub left_out: AtomicU64,
     /// Bytes handed to staging since the last wait.
     pub staged: AtomicU64,
 }
@@ -58,7 +60,7 @@ impl GpuExecutor {
             dispatches: counters.dispatches.load(Ordering::Relaxed),
             submits: counters.submits.load(Ordering::Relaxed),
             readbacks: counters.readbacks.load(Ordering::Relaxed),
-            host_kernels: 0,
+            host_kernels: counters.left_out.load(Ordering::Relaxed),
         }
     }
 

@@ -25,6 +25,8 @@ const MAX_BOUND: usize = 4;
 pub struct GpuProgram {
     passes: Vec<Ready>,
     calls: Vec<Call>,
+    /// Kernels of the plan, loops unrolled, for which the device has no pass.
+    left_out: u64,
     /// The scalars' memory and what was written there last. Held during a run: two runs must not mix.
     scalars: Mutex<Option<(wgpu::Buffer, Vec<u32>)>>,
     /// Offsets of all trips of all loops.
@@ -107,6 +109,7 @@ impl GpuProgram {
         for step in &tree {
             unroll(step, &list, &mut Vec::new(), &mut trips, &mut calls)?;
         }
+        let left_out = plan.dispatches().saturating_sub(tree.iter().map(computed).sum()) as u64;
         let pipelines = gpu.pipelines(&list).await?;
         let mut passes = Vec::new();
         for (pass, pipeline) in list.into_iter().zip(pipelines) {
@@ -127,7 +130,7 @@ impl GpuProgram {
                 Some(buffer)
             }
         };
-        Ok(GpuProgram { passes, calls, scalars: Mutex::new(scalars), trips })
+        Ok(GpuProgram { passes, calls, left_out, scalars: Mutex::new(scalars), trips })
     }
 
     /// Records and submits everything.
@@ -168,6 +171,7 @@ impl GpuProgram {
             gpu.submit(encoder.finish())?;
         }
         gpu.counters.dispatches.fetch_add(self.calls.len() as u64, Ordering::Relaxed);
+        gpu.counters.left_out.fetch_add(self.left_out, Ordering::Relaxed);
         drop(scalars);
         gpu.check()
     }
@@ -238,6 +242,14 @@ fn node(gpu: &Gpu, plan: &Plan, step: &Step, list: &mut Vec<Pass>) -> Result<Nod
     }
 }
 
+/// Kernels, loops unrolled, that the device has a pass for.
+fn computed(node: &Node) -> usize {
+    match node {
+        Node::Run(passes) => usize::from(!passes.is_empty()),
+        Node::Loop(trips, body) => trips * body.iter().map(computed).sum::<usize>(),
+    }
+}
+
 fn unroll(node: &Node, list: &[Pass], at: &mut Vec<u64>, trips: &mut Trips, calls: &mut Vec<Call>) -> Result<()> {
     match node {
         Node::Run(passes) => {
@@ -270,6 +282,12 @@ mod tests {
         assert_eq!([0, 1, 2].map(|t| row_offset(&up, &[7, t])), [10, 0, 10]);
         let down = Row { depth: 0, stride: 3, start: 4, down: true, modulo: 5 };
         assert_eq!([0, 1, 4].map(|t| row_offset(&down, &[t])), [12, 9, 0]);
+    }
+
+    #[test]
+    fn kernels_without_a_pass_are_counted() {
+        let body = vec![Node::Run(vec![0, 1]), Node::Run(vec![])];
+        assert_eq!([Node::Run(vec![]), Node::Run(vec![2]), Node::Loop(3, body)].map(|n| computed(&n)), [0, 1, 3]);
     }
 
     #[test]

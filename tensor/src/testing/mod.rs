@@ -34,7 +34,7 @@ pub use leaf::Draw;
 pub use print::to_rust;
 pub use rebuild::{Bodies, rebuild};
 pub use rng::Rng;
-pub use wanted::{seed, wanted};
+pub use wanted::{gpu, seed, wanted};
 
 #[cfg(test)]
 mod tests;

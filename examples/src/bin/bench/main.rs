@@ -2,6 +2,7 @@
 
 mod kernels;
 mod profile;
+mod start;
 mod works;
 
 use addax::prelude::*;
@@ -12,7 +13,7 @@ use works::{WORKS, Work, epoch};
 fn main() -> addax::Result<()> {
     let arguments = Arguments::parse(
         "bench [--device cpu|gpu] [--work NAME] [--policy NAME] [--json] [--profile] [--kernels] [--kernel NAME] [--small] \
-         [--tflops N --gigabytes N]",
+         [--tflops N --gigabytes N] [--start]",
     )?;
     if let Some(device) = arguments.value("device") {
         Device::set_default(&Device::by_name(device)?);
@@ -24,6 +25,9 @@ fn main() -> addax::Result<()> {
         let sheet = arguments.number("tflops")?.zip(arguments.number("gigabytes")?);
         let sheet = sheet.map(|(t, g)| kernels::Peak { flops: t as f64 * 1e12, bytes: g as f64 * 1e9 });
         return kernels::measure(arguments.value("kernel").unwrap_or_default(), arguments.has("small"), sheet);
+    }
+    if arguments.has("start") {
+        return start::measure();
     }
     for work in &WORKS {
         if arguments.value("work").is_none_or(|name| name == work.name) {
