@@ -25,7 +25,7 @@ fn is_finite(x: f32) -> bool {
     return (bitcast<u32>(x) & MAGNITUDE) < INFINITY_BITS;
 }
 
-// 2^n for -126 <= n <= 127.
+// 2^n for -126 <= n <= 127; 0 and infinity for the numbers next to these.
 fn exp2_int(n: i32) -> f32 {
     return bitcast<f32>(bitcast<u32>(n + 127) << 23u);
 }
@@ -36,40 +36,58 @@ fn copy_sign(magnitude: f32, signed: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(magnitude) ^ (bitcast<u32>(signed) & SIGN));
 }
 
-fn math_exp(x: f32) -> f32 {
-    // Past these the result is infinite or zero anyway; NaN passes both comparisons.
-    let low = select(x, -104.0, x < -104.0);
-    let y = select(low, 88.8, low > 88.8);
-    // y = n ln 2 + r, |r| <= ln 2 / 2
+// An exponential 2^k (1 + p).
+struct Power {
+    p: f32,
+    k: i32,
+}
+
+// y = n ln 2 + r with |r| <= ln 2 / 2.
+fn halvings(y: f32) -> Power {
     let n = round(y * LOG2_E);
-    let k = i32(n);
-    let r = (y - n * LN2_HI) - n * LN2_LO;
+    return Power((y - n * LN2_HI) - n * LN2_LO, i32(n));
+}
+
+fn exp_parts(y: f32) -> Power {
+    let part = halvings(y);
+    let r = part.p;
     var q = 1.381446607e-3;
     q = q * r + 8.368780836e-3;
     q = q * r + 4.166839272e-2;
     q = q * r + 1.666651964e-1;
     q = q * r + 4.999999404e-1;
-    let p = (q * (r * r) + r) + 1.0;
-    // 2^n in two factors, since n goes from -150 to 128.
-    let half = k >> 1u;
-    return p * exp2_int(half) * exp2_int(k - half);
+    return Power(q * (r * r) + r, part.k);
 }
 
-fn math_expm1(x: f32) -> f32 {
-    let low = select(x, -25.0, x < -25.0);
-    let y = select(low, 88.8, low > 88.8);
-    let n = round(y * LOG2_E);
-    let k = i32(n);
-    let r = (y - n * LN2_HI) - n * LN2_LO;
+// As exp_parts, with a p that is exact in relative terms around zero.
+fn expm1_parts(y: f32) -> Power {
+    let part = halvings(y);
+    let r = part.p;
     var q = 1.388250384e-3;
     q = q * r + 8.366581053e-3;
     q = q * r + 4.166720062e-2;
     q = q * r + 1.666654348e-1;
     q = q * r + 4.999999702e-1;
-    let p = q * (r * r) + r;
-    // 2^n (1 + p) - 1 = 2 (2^(n-1) p + (2^(n-1) - 1/2)): halved, so that n = 128 stays in range.
-    let t = exp2_int(k - 1);
-    return 2.0 * (p * t + (t - 0.5));
+    return Power(q * (r * r) + r, part.k);
+}
+
+fn math_exp(x: f32) -> f32 {
+    // Past these the result is infinite or zero anyway; NaN passes both comparisons.
+    let low = select(x, -104.0, x < -104.0);
+    let y = select(low, 88.8, low > 88.8);
+    let e = exp_parts(y);
+    // 2^k in two factors, since k goes from -150 to 128.
+    let half = e.k >> 1u;
+    return (1.0 + e.p) * exp2_int(half) * exp2_int(e.k - half);
+}
+
+fn math_expm1(x: f32) -> f32 {
+    let low = select(x, -25.0, x < -25.0);
+    let y = select(low, 88.8, low > 88.8);
+    let e = expm1_parts(y);
+    // 2^k (1 + p) - 1 = 2 (2^(k-1) p + (2^(k-1) - 1/2)): halved, so that k = 128 stays in range.
+    let t = exp2_int(e.k - 1);
+    return 2.0 * (e.p * t + (t - 0.5));
 }
 
 // log(1 + f) + c + e ln 2 for f in [sqrt(1/2) - 1, sqrt(2) - 1].
@@ -118,19 +136,33 @@ fn math_log1p(x: f32) -> f32 {
     return log_edges(log_reduced(select(f, x, k == 0), c, e), u);
 }
 
+// log(1 + x) for x in [0, 1], where it needs no division.
+fn log1p_of_unit(x: f32) -> f32 {
+    // 1 + x = 2 (1 + f) above sqrt(2).
+    let large = x > 0.41421356;
+    return log_reduced(select(x, 0.5 * x - 0.5, large), 0.0, select(0.0, 1.0, large));
+}
+
 fn math_tanh(x: f32) -> f32 {
     let a = abs(x);
     let b = select(a, 10.0, a > 10.0);
-    let e = math_expm1(b + b);
+    let part = expm1_parts(b + b);
+    let t = exp2_int(part.k);
+    let e = part.p * t + (t - 1.0);
     return copy_sign(e / (e + 2.0), x);
 }
 
 fn math_sigmoid(x: f32) -> f32 {
-    return 1.0 / (1.0 + math_exp(-x));
+    // Past these the result is 1 or 0 anyway.
+    let low = select(-x, -86.0, -x < -86.0);
+    let y = select(low, 89.5, low > 89.5);
+    let e = exp_parts(y);
+    // 1 / (1 + e^y) with both halved, so that one power of two does: at the upper end it is infinite.
+    return 0.5 / ((1.0 + e.p) * exp2_int(e.k - 1) + 0.5);
 }
 
 fn math_softplus(x: f32) -> f32 {
-    return select(0.0, x, x > 0.0) + math_log1p(math_exp(-abs(x)));
+    return select(0.0, x, x > 0.0) + log1p_of_unit(math_exp(-abs(x)));
 }
 
 fn math_erf(x: f32) -> f32 {
@@ -151,7 +183,10 @@ fn math_erf(x: f32) -> f32 {
     q = q * t + 1.062440947e-1;
     q = q * t + 6.351469755e-1;
     q = q * t + 1.128649592;
-    let far = copy_sign(1.0 - math_exp(-(q * t)), x);
+    // The exponent is between -17 and 0, so that one power of two does.
+    let e = exp_parts(-(q * t));
+    let power = exp2_int(e.k);
+    let far = copy_sign(1.0 - (e.p * power + power), x);
     return select(far, near, a < 0.921875);
 }
 

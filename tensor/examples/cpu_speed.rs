@@ -194,6 +194,135 @@ impl Bench {
         let kernel = Kernel { label: name.into(), shape, core: Core::Map, block, args };
         self.kernel(&format!("map {name} {n}"), kernel, &vec![n; inputs as usize + 1], n as f64);
     }
+    /// A map over any shape: `make` fills the block, in which argument `n` has `lens[n]` elements and the last `written` are
+    /// written.
+    fn block(&self, name: &str, shape: &[usize], lens: &[usize], written: usize, make: impl Fn(&mut Block)) {
+        let mut block = Block::default();
+        make(&mut block);
+        let usage = |n: usize| if n + written < lens.len() { Use::Read } else { Use::ReadWrite };
+        let args = (0..lens.len()).map(|n| ArgSpec { dtype: DType::F32, usage: usage(n) }).collect();
+        let kernel = Kernel { label: name.into(), shape: shape.to_vec(), core: Core::Map, block, args };
+        self.kernel(&format!("{name} {shape:?}"), kernel, lens, 0.0);
+    }
+    /// What training spends its elementwise time on.
+    fn layers(&self) {
+        use {Binary::*, Unary::*};
+        let f = |b: &mut Block, x: f32| b.push(Inst::Const { word: x.to_bits() }, DType::F32);
+        let load = |b: &mut Block, arg, index| b.push(Inst::Load(access(arg, index)), DType::F32);
+        let un = |b: &mut Block, op, x| b.push(Inst::Unary(op, x), DType::F32);
+        let bin = |b: &mut Block, op, x, y| b.push(Inst::Binary(op, x, y), DType::F32);
+        // An LSTM cell that keeps its gates for the gradient.
+        let (batch, units) = (64, 128);
+        let (shape, n) = ([batch, units], batch * units);
+        self.block("lstm cell", &shape, &[4 * n, 4 * n, n, n, n, n, n, n, n], 6, |b| {
+            let gates: Vec<u16> = (0..4)
+                .map(|gate| {
+                    let index = Affine { offset: (gate * units) as i64, strides: vec![4 * units as i64, 1] };
+                    let (x, z) = (load(b, 0, index.clone()), load(b, 1, index));
+                    let sum = bin(b, Add, x, z);
+                    un(b, if gate == 2 { Tanh } else { Sigmoid }, sum)
+                })
+                .collect();
+            let c = load(b, 2, row_major(&shape));
+            let (keep, new) = (bin(b, Mul, gates[1], c), bin(b, Mul, gates[0], gates[2]));
+            let c = bin(b, Add, keep, new);
+            let t = un(b, Tanh, c);
+            let h = bin(b, Mul, gates[3], t);
+            for (arg, reg) in [gates[0], gates[1], gates[2], gates[3], c, h].into_iter().enumerate() {
+                store(b, reg, 3 + arg as u16, &shape);
+            }
+        });
+        let shape = [32 * 28, 256];
+        let n = 32 * 28 * 256;
+        let gelu = |b: &mut Block| {
+            let (x, half, one, scale) = (load(b, 0, row_major(&shape)), f(b, 0.5), f(b, 1.0), f(b, 0.707_106_77));
+            let bias = load(b, 1, Affine { offset: 0, strides: vec![0, 1] });
+            let x = bin(b, Add, x, bias);
+            let z = bin(b, Mul, x, scale);
+            let e = un(b, Erf, z);
+            let sum = bin(b, Add, e, one);
+            (x, bin(b, Mul, sum, half))
+        };
+        self.block("gelu", &shape, &[n, 256, n], 1, |b| {
+            let (x, cdf) = gelu(b);
+            let y = bin(b, Mul, x, cdf);
+            store(b, y, 2, &shape);
+        });
+        self.block("gelu gradient", &shape, &[n, 256, n, n], 1, |b| {
+            let (x, cdf) = gelu(b);
+            let (dy, scale, factor) = (load(b, 2, row_major(&shape)), f(b, -0.5), f(b, 0.398_942_3));
+            let square = un(b, Square, x);
+            let z = bin(b, Mul, square, scale);
+            let e = un(b, Exp, z);
+            let density = bin(b, Mul, e, factor);
+            let part = bin(b, Mul, x, density);
+            let sum = bin(b, Add, cdf, part);
+            let dx = bin(b, Mul, dy, sum);
+            store(b, dx, 3, &shape);
+        });
+        for shape in [[3584, 28], [392, 256]] {
+            let n = shape[0] * shape[1];
+            self.block("softmax exponents", &shape, &[n, shape[0], n], 1, |b| {
+                let x = load(b, 0, row_major(&shape));
+                let max = load(b, 1, Affine { offset: 0, strides: vec![1, 0] });
+                let z = bin(b, Sub, x, max);
+                let e = un(b, Exp, z);
+                store(b, e, 2, &shape);
+            });
+        }
+        for n in [784 * 128, 784 * 512] {
+            self.block("adam", &[n], &[n, 1, n, n, n], 3, |b| {
+                let [g, m, v, w] = [0, 2, 3, 4].map(|arg| load(b, arg, row_major(&[n])));
+                let step = load(b, 1, Affine::constant(0, 1));
+                let [b1, b2, rate, tiny] = [0.1, 0.001, 0.001, 1e-7].map(|x| f(b, x));
+                let [log1, log2] = [-0.105_360_52, -0.001_000_5].map(|x| f(b, x));
+                let d = bin(b, Sub, g, m);
+                let d = bin(b, Mul, d, b1);
+                let m = bin(b, Add, m, d);
+                let square = un(b, Square, g);
+                let d = bin(b, Sub, square, v);
+                let d = bin(b, Mul, d, b2);
+                let v = bin(b, Add, v, d);
+                let corrections = [log1, log2].map(|log| {
+                    let power = bin(b, Mul, step, log);
+                    let rest = un(b, Expm1, power);
+                    un(b, Neg, rest)
+                });
+                let root = un(b, Sqrt, corrections[1]);
+                let alpha = bin(b, Mul, rate, root);
+                let alpha = bin(b, Div, alpha, corrections[0]);
+                let top = bin(b, Mul, m, alpha);
+                let root = un(b, Sqrt, v);
+                let bottom = bin(b, Add, root, tiny);
+                let change = bin(b, Div, top, bottom);
+                let w = bin(b, Sub, w, change);
+                for (arg, reg) in [(2, m), (3, v), (4, w)] {
+                    store(b, reg, arg, &[n]);
+                }
+            });
+        }
+        let shape = [128, 512];
+        let n = 128 * 512;
+        self.block("dropout after bias and relu", &shape, &[n, 512, 4, n], 1, |b| {
+            let x = load(b, 0, row_major(&shape));
+            let bias = load(b, 1, Affine { offset: 0, strides: vec![0, 1] });
+            let sum = bin(b, Add, x, bias);
+            let y = un(b, Relu, sum);
+            let key = [1, 2, 3, 4].map(|word| b.push(Inst::Const { word }, DType::U32));
+            let sample = Affine { offset: 0, strides: vec![1, 0] };
+            let element = Affine { offset: 0, strides: vec![0, 1] };
+            let bits = b.push(Inst::Random { key, stream: 7, sample, element }, DType::U32);
+            let eight = b.push(Inst::Const { word: 8 }, DType::U32);
+            let bits = b.push(Inst::Binary(Shr, bits, eight), DType::U32);
+            let uniform = b.push(Inst::Cast { from: bits, to: DType::F32 }, DType::F32);
+            let [scale, rate, kept, zero] = [1.0 / 16_777_216.0, 0.2, 1.25, 0.0].map(|x| f(b, x));
+            let uniform = bin(b, Mul, uniform, scale);
+            let keep = b.push(Inst::Binary(Le, rate, uniform), DType::Bool);
+            let y = bin(b, Mul, y, kept);
+            let y = b.push(Inst::Select(keep, y, zero), DType::F32);
+            store(b, y, 3, &shape);
+        });
+    }
     /// Sixteen additions and products in turn, over rows of this length: what an instruction costs.
     fn chain(&self, rows: usize, len: usize) {
         let shape = vec![rows, len];
@@ -366,8 +495,9 @@ fn main() {
     for len in [256, 512, 4096] {
         bench.chain(8192 / len, len);
     }
+    bench.layers();
     for unary in Unary::ALL.into_iter().filter(|u| *u != Unary::Not && *u != Unary::IsFinite) {
-        bench.map(&format!("unary {}", unary.name()), 1 << 15, 1, |b| b.push(Inst::Unary(unary, 0), DType::F32));
+        bench.map(&format!("unary {}", unary.name()), 1 << 12, 1, |b| b.push(Inst::Unary(unary, 0), DType::F32));
     }
     bench.reduce(ReduceOp::Sum, &[4096, 4096], &[false, true]);
     bench.reduce(ReduceOp::Sum, &[4096, 4096], &[true, false]);
