@@ -283,6 +283,7 @@ impl Executor for Refusing {
         Caps {
             max_args: 8,
             max_insts: 64,
+            max_row: 0,
             max_binding: u64::MAX,
             arena: true,
             immediate: true,

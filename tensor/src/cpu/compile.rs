@@ -12,6 +12,7 @@ use super::{
     profile::{Described, Watch},
     program::ArgInfo,
     reduce::ReduceKernel,
+    rows::RowsKernel,
     threads::Threads,
 };
 use crate::{
@@ -59,6 +60,7 @@ enum Ready {
     Nothing,
     Map(MapKernel),
     Reduce(ReduceKernel),
+    Rows(Box<RowsKernel>),
     MatMul(Box<MatMulKernel>),
     Conv(Box<ConvKernel>),
     Pool(Box<PoolKernel>),
@@ -74,6 +76,7 @@ impl Ready {
         Ok(match &kernel.core {
             Core::Map => Ready::Map(MapKernel::new(kernel, args)?),
             Core::Reduce { .. } => Ready::Reduce(ReduceKernel::new(kernel, args)?),
+            Core::Rows { .. } => Ready::Rows(Box::new(RowsKernel::new(kernel, args)?)),
             Core::MatMul { .. } => Ready::MatMul(Box::new(MatMulKernel::new(kernel, args)?)),
             Core::Conv2d { .. } => Ready::Conv(Box::new(ConvKernel::new(kernel, args)?)),
             Core::Pool2d { .. } => Ready::Pool(Box::new(PoolKernel::new(kernel, args)?)),
@@ -86,6 +89,7 @@ impl Ready {
             Ready::Nothing => {}
             Ready::Map(kernel) => kernel.run(env),
             Ready::Reduce(kernel) => kernel.run(env),
+            Ready::Rows(kernel) => kernel.run(env),
             Ready::MatMul(kernel) => kernel.run(env),
             Ready::Conv(kernel) => kernel.run(env),
             Ready::Pool(kernel) => kernel.run(env),
@@ -101,7 +105,8 @@ pub(super) fn scratch(kernel: &Kernel, threads: usize) -> u64 {
         return 0;
     }
     match &kernel.core {
-        Core::Map => 0,
+        // What rows hand on lies in slots of the threads.
+        Core::Map | Core::Rows { .. } => 0,
         Core::Reduce { .. } => ReduceKernel::scratch(kernel),
         Core::MatMul { .. } => MatMulKernel::scratch(kernel, threads),
         Core::Conv2d { .. } => ConvKernel::scratch(kernel, threads),
@@ -278,15 +283,12 @@ impl Compiler<'_> {
             windows.push(Window { buffer: arg.buffer, offset: arg.offset * size, rows });
         }
         let written = |arg: u16| kernel.args.get(arg as usize).is_some_and(|spec| spec.usage != Use::Read);
-        if let Some(store) = kernel.block.stores.iter().find(|store| !written(store.access.arg)) {
+        let blocks = kernel.blocks();
+        if let Some(store) = blocks.iter().flat_map(|block| &block.stores).find(|store| !written(store.access.arg)) {
             return Err(wrong(format!("argument {} is written but declared as read only", store.access.arg)));
         }
-        let load = match &kernel.core {
-            Core::Reduce { load, .. } => load.insts.as_slice(),
-            _ => &[],
-        };
         let given = self.plan.scalars.len();
-        if let Some(slot) = kernel.block.insts.iter().chain(load).find_map(|inst| match inst {
+        if let Some(slot) = blocks.iter().flat_map(|block| &block.insts).find_map(|inst| match inst {
             Inst::Scalar { slot } if *slot as usize >= given => Some(slot),
             _ => None,
         }) {

@@ -9,7 +9,7 @@
 //! | `compile` | a plan's steps, checked and prepared |
 //! | `program`, `bounds`, `tile` | blocks: coalesced axes, checked accesses, registers; running them over tiles |
 //! | `element`, `storage` | functions of elements; loads and stores of every type |
-//! | `map`, `reduce`, `matmul`, `conv`, `pooling`, `gather`, `line` | what comes before a block |
+//! | `map`, `reduce`, `rows`, `matmul`, `conv`, `pooling`, `gather`, `line` | what comes before a block |
 //! | `profile` | what each kernel of a run took, if asked |
 //! | `gemm`, `micro` | packing and the micro-kernels of products |
 //! | `memory`, `threads`, `simd`, `vector`, `micro`, `conv/winograd/transform` | the modules with `unsafe`, each with its argument |
@@ -38,6 +38,7 @@ mod pooling;
 mod profile;
 mod program;
 mod reduce;
+mod rows;
 mod simd;
 mod storage;
 mod threads;
@@ -59,6 +60,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use threads::Threads;
+
+/// Bytes of registers and slots of one thread.
+const REGISTERS: usize = program::REGISTER_BYTES + program::SLOT_BYTES;
 
 /// Runs plans on the CPU's cores. See the [module](self).
 pub struct CpuExecutor {
@@ -87,7 +91,12 @@ impl<'a> Env<'a> {
     /// What a program needs on this worker.
     fn frame(&self, worker: usize) -> Frame<'a> {
         let registers = self.registers.get(worker).and_then(|m| m.window(0, program::REGISTER_BYTES as u64));
-        Frame { args: self.args, scalars: self.scalars, registers: registers.unwrap_or(Mem::EMPTY) }
+        Frame { args: self.args, scalars: self.scalars, registers: registers.unwrap_or(Mem::EMPTY), slots: &[], row: 0 }
+    }
+    /// Memory of the slots of this worker.
+    fn slots(&self, worker: usize) -> Mem<'a> {
+        let bytes = (program::REGISTER_BYTES as u64, program::SLOT_BYTES as u64);
+        self.registers.get(worker).and_then(|m| m.window(bytes.0, bytes.1)).unwrap_or(Mem::EMPTY)
     }
 }
 
@@ -107,7 +116,7 @@ impl CpuExecutor {
     pub fn with_threads(threads: usize) -> Result<CpuExecutor> {
         let threads = Threads::new(threads)?;
         let count = threads.count();
-        let registers = (0..count).map(|_| Memory::new(program::REGISTER_BYTES as u64)).collect::<Result<_>>()?;
+        let registers = (0..count).map(|_| Memory::new(REGISTERS as u64)).collect::<Result<_>>()?;
         Ok(CpuExecutor { crew: Mutex::new(Crew { threads, registers, profile: None }), threads: count })
     }
     /// Number of threads.
@@ -160,6 +169,7 @@ impl Executor for CpuExecutor {
         Caps {
             max_args: compile::MAX_ARGS,
             max_insts: program::MAX_INSTS,
+            max_row: rows::LONGEST,
             max_binding: u64::MAX,
             arena: true,
             immediate: true,

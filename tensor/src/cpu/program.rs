@@ -19,6 +19,8 @@ pub(super) const MAX_INSTS: usize = 128;
 pub(super) const MAX_RANK: usize = 8;
 /// Bytes of registers of one thread.
 pub(super) const REGISTER_BYTES: usize = 512 << 10;
+/// Bytes of slots of one thread.
+pub(super) const SLOT_BYTES: usize = 256 << 10;
 /// Elements of a tile, where registers have room.
 const TILE: usize = 512;
 /// Rows at least this long hold whole tiles; shorter ones share them.
@@ -73,6 +75,12 @@ pub(super) struct Place {
 pub(super) enum Kind {
     Load(Place),
     Acc,
+    /// What a slot holds for the row of this number.
+    Row(usize, Line),
+    /// What a slot holds at this index.
+    Kept(usize),
+    /// Its operand, put into a slot.
+    Keep(usize, usize),
     Scalar(usize),
     Const(u32),
     Index(Line),
@@ -115,11 +123,16 @@ impl Kind {
     /// As [`operands`](Kind::operands), to be renumbered.
     pub(super) fn operands_mut(&mut self) -> std::slice::IterMut<'_, usize> {
         match self {
-            Kind::Load(_) | Kind::Acc | Kind::Scalar(_) | Kind::Const(_) | Kind::Index(_) | Kind::Within(_) => {
-                [].iter_mut()
-            }
+            Kind::Load(_)
+            | Kind::Acc
+            | Kind::Row(..)
+            | Kind::Kept(_)
+            | Kind::Scalar(_)
+            | Kind::Const(_)
+            | Kind::Index(_)
+            | Kind::Within(_) => [].iter_mut(),
             Kind::Random { key, .. } => key.iter_mut(),
-            Kind::Unary(_, a) | Kind::Cast(a, _) => std::slice::from_mut(a).iter_mut(),
+            Kind::Unary(_, a) | Kind::Cast(a, _) | Kind::Keep(_, a) => std::slice::from_mut(a).iter_mut(),
             Kind::Binary(_, operands) => operands.iter_mut(),
             Kind::Select(operands) | Kind::Pair { operands, .. } => operands.iter_mut(),
             Kind::Choose { operands, .. } => operands.iter_mut(),
@@ -197,6 +210,9 @@ impl Program {
             let kind = match inst {
                 Inst::Load(access) => Kind::Load(place(access, true)?),
                 Inst::Acc => Kind::Acc,
+                Inst::Row { slot, index } => Kind::Row(*slot as usize, axes.line(index).map_err(wrong)?),
+                Inst::Kept { slot } => Kind::Kept(*slot as usize),
+                Inst::Keep { slot, from } => Kind::Keep(*slot as usize, reg(*from)),
                 Inst::Scalar { slot } => Kind::Scalar(*slot as usize),
                 Inst::Const { word } => Kind::Const(*word),
                 Inst::Index(affine) => Kind::Index(axes.line(affine).map_err(wrong)?),
@@ -222,7 +238,7 @@ impl Program {
                 Kind::Index(line) => line.is_constant(),
                 Kind::Scalar(_) | Kind::Const(_) => true,
                 Kind::Within(limits) => limits.is_empty(),
-                Kind::Acc | Kind::Random { .. } => false,
+                Kind::Acc | Kind::Row(..) | Kind::Kept(_) | Kind::Keep(..) | Kind::Random { .. } => false,
                 _ => Block::operands(inst).iter().all(|&r| ops[r as usize].constant),
             };
             let from = Block::operands(inst).first().map_or(dtype, |&r| block.dtypes[r as usize]);
@@ -266,6 +282,21 @@ impl Program {
         }
         index
     }
+    /// Whether it uses slots up to this number only, and rows of this many.
+    pub(super) fn stays_within(&self, slots: usize, rows: usize) -> bool {
+        self.ops.iter().all(|op| match &op.kind {
+            Kind::Row(slot, line) => {
+                let (low, high) =
+                    self.axes.iter().zip(&line.strides).fold((line.base, line.base), |(low, high), (&n, &s)| {
+                        let reach = s * (n as i64 - 1);
+                        (low + reach.min(0), high + reach.max(0))
+                    });
+                *slot < slots && low >= 0 && high < rows as i64
+            }
+            Kind::Kept(slot) | Kind::Keep(slot, _) => *slot < slots,
+            _ => true,
+        })
+    }
     /// Compute type of the core's result, if the block uses it.
     pub(super) fn acc(&self) -> Option<DType> {
         self.ops.iter().find(|op| matches!(op.kind, Kind::Acc)).map(|op| op.dtype)
@@ -276,7 +307,13 @@ fn check_types(inst: &Inst, dtype: DType, dtypes: &[DType]) -> Result<(), String
     let of = |r: Reg| dtypes[r as usize];
     let fits = dtype == dtype.compute()
         && match inst {
-            Inst::Load(_) | Inst::Acc | Inst::Scalar { .. } | Inst::Const { .. } => true,
+            Inst::Load(_)
+            | Inst::Acc
+            | Inst::Row { .. }
+            | Inst::Kept { .. }
+            | Inst::Scalar { .. }
+            | Inst::Const { .. } => true,
+            Inst::Keep { from, .. } => of(*from) == dtype,
             Inst::Index(_) => dtype != DType::Bool,
             Inst::Within(_) => dtype == DType::Bool,
             Inst::Random { key, .. } => dtype == DType::U32 && key.iter().all(|&r| of(r) == DType::U32),
@@ -361,7 +398,7 @@ impl Axes {
         let mut lines: Vec<&Affine> = Vec::new();
         for inst in &block.insts {
             match inst {
-                Inst::Index(line) => lines.push(line),
+                Inst::Index(line) | Inst::Row { index: line, .. } => lines.push(line),
                 Inst::Within(guards) => lines.extend(guards.iter().map(|g| &g.index)),
                 Inst::Random { sample, element, .. } => lines.extend([sample, element]),
                 _ => {}
@@ -433,4 +470,8 @@ pub(super) struct Frame<'a> {
     pub scalars: &'a [u32],
     /// Registers of this thread.
     pub registers: Mem<'a>,
+    /// Slots of a kernel over rows, which hold what belongs to the rows at hand.
+    pub slots: &'a [Mem<'a>],
+    /// The first row at hand.
+    pub row: usize,
 }

@@ -149,39 +149,7 @@ impl ReduceKernel {
                 let mut results = [0; BLOCK];
                 let rows = (end - first).min(BLOCK);
                 let results = &mut results[..rows];
-                let empty = State::new(self.op, self.dtype);
-                if count == 0 {
-                    results.fill(empty.word(self.op, self.dtype));
-                } else {
-                    let mut state = empty;
-                    self.load.each(
-                        &frame,
-                        first * count,
-                        rows * count,
-                        1,
-                        rows * count,
-                        &mut |position, len, value| {
-                            let mut done = 0;
-                            while done < len {
-                                let (row, at) = ((position + done) / count - first, (position + done) % count);
-                                let n = (count - at).min(len - done);
-                                if let (Value::Many(words), true) = (value, at == 0 && n == count) {
-                                    let whole = (len - done) / count;
-                                    let words = words.part(done * 4, whole * count * 4).read(0, whole * count);
-                                    fold::rows(self.op, self.dtype, &mut results[row..row + whole], words, count);
-                                    done += whole * count;
-                                    continue;
-                                }
-                                state.add(self.op, self.dtype, part(value, done, n), n, at);
-                                done += n;
-                                if at + n == count {
-                                    results[row] = state.word(self.op, self.dtype);
-                                    state = empty;
-                                }
-                            }
-                        },
-                    );
-                }
+                reduce_rows(self.op, self.dtype, &self.load, &frame, first, count, results);
                 self.block.run(&frame, first..first + rows, Mem::over(results));
                 first += rows;
             }
@@ -315,6 +283,43 @@ impl ReduceKernel {
             }
         });
     }
+}
+
+/// Reduces whole rows of `count` terms, from row `first` on: one for each of the results.
+pub(super) fn reduce_rows(
+    op: ReduceOp,
+    dtype: DType,
+    load: &Program,
+    frame: &Frame<'_>,
+    first: usize,
+    count: usize,
+    results: &mut [u32],
+) {
+    let (mut state, empty) = (State::new(op, dtype), State::new(op, dtype));
+    if count == 0 {
+        return results.fill(empty.word(op, dtype));
+    }
+    let terms = results.len() * count;
+    load.each(frame, first * count, terms, 1, terms, &mut |position, len, value| {
+        let mut done = 0;
+        while done < len {
+            let (row, at) = ((position + done) / count - first, (position + done) % count);
+            let n = (count - at).min(len - done);
+            if let (Value::Many(words), true) = (value, at == 0 && n == count) {
+                let whole = (len - done) / count;
+                let words = words.part(done * 4, whole * count * 4).read(0, whole * count);
+                fold::rows(op, dtype, &mut results[row..row + whole], words, count);
+                done += whole * count;
+                continue;
+            }
+            state.add(op, dtype, part(value, done, n), n, at);
+            done += n;
+            if at + n == count {
+                results[row] = state.word(op, dtype);
+                state = empty;
+            }
+        }
+    });
 }
 
 /// Elements `first..first + len` of a tile's value.

@@ -32,6 +32,8 @@ impl<'a> Value<'a> {
 /// Part of a range of positions.
 struct Tile<'a> {
     position: usize,
+    /// Positions of the range before it.
+    done: usize,
     len: usize,
     index: [usize; MAX_RANK],
     acc: Mem<'a>,
@@ -89,7 +91,7 @@ impl Program {
 
     /// Computes what is the same everywhere.
     fn constants<'a>(&self, frame: &Frame<'a>, values: &mut [Value<'a>; MAX_INSTS]) {
-        let tile = Tile { position: 0, len: 1, index: [0; MAX_RANK], acc: Mem::EMPTY };
+        let tile = Tile { position: 0, done: 0, len: 1, index: [0; MAX_RANK], acc: Mem::EMPTY };
         for (at, op) in self.ops.iter().enumerate().filter(|(_, op)| op.constant) {
             values[at] = self.step(op, frame, &tile, values);
         }
@@ -108,8 +110,8 @@ impl Program {
         while position < range.end {
             let row_left = if self.spanning { usize::MAX } else { self.inner - index[self.rank - 1] };
             let len = self.tile.min(range.end - position).min(row_left);
-            let acc = acc.from(((position - range.start) * 4) as u64);
-            let tile = Tile { position, len, index, acc };
+            let done = position - range.start;
+            let tile = Tile { position, done, len, index, acc: acc.from((done * 4) as u64) };
             for (at, op) in self.ops.iter().enumerate() {
                 if !op.constant {
                     values[at] = self.step(op, frame, &tile, values);
@@ -155,6 +157,39 @@ impl Program {
             Kind::Scalar(slot) => Value::One(frame.scalars.get(*slot).copied().unwrap_or(0)),
             Kind::Acc => Value::Many(tile.acc),
             Kind::Load(place) => self.load(op, place, frame, tile),
+            Kind::Row(slot, line) => {
+                let row = |index: &[usize]| {
+                    let at = (line.at(index) as usize).saturating_sub(frame.row);
+                    slot_of(frame, *slot).read(at, 1).first().copied().unwrap_or(0)
+                };
+                if !self.spanning && line.strides[self.rank - 1] == 0 {
+                    return Value::One(row(&tile.index));
+                }
+                let (register, to) = self.register(op, frame, len);
+                let stride = line.strides[self.rank - 1];
+                self.runs(tile, |done, n, index| {
+                    let to = &mut to[done..done + n];
+                    match stride {
+                        0 => to.fill(row(index)),
+                        _ => {
+                            let first = line.at(index) - frame.row as i64;
+                            storage::load(to, slot_of(frame, *slot), DType::U32, first, stride);
+                        }
+                    }
+                });
+                register
+            }
+            Kind::Kept(slot) => Value::Many(slot_of(frame, *slot).part(tile.done * 4, len * 4)),
+            Kind::Keep(slot, a) => {
+                let memory = slot_of(frame, *slot).part(tile.done * 4, len * 4);
+                let to = memory.write::<u32>(0, len);
+                match values[*a] {
+                    Value::One(word) => to.fill(word),
+                    Value::Many(words) if words.same_start(memory) => {}
+                    Value::Many(words) => to.copy_from_slice(words.read(0, len)),
+                }
+                Value::Many(memory)
+            }
             Kind::Index(line) => {
                 if op.constant {
                     return Value::One(index_word(op.dtype, line.at(&tile.index)));
@@ -361,6 +396,12 @@ impl Program {
         }
         if low < high { low as usize..high as usize } else { 0..0 }
     }
+}
+
+/// The memory of a slot.
+#[inline(always)]
+fn slot_of<'a>(frame: &Frame<'a>, slot: usize) -> Mem<'a> {
+    frame.slots.get(slot).copied().unwrap_or(Mem::EMPTY)
 }
 
 /// The result of one element.

@@ -5,6 +5,7 @@
 
 use super::{
     materialize::{Values, is_virtual, reads},
+    rows::{Scene, Space, joined},
     trace::{Id, Prim, TracedNode},
 };
 use crate::executor::Caps;
@@ -22,6 +23,17 @@ pub enum Seed {
     Core(Id),
     /// The loop with this id.
     Loop(Id),
+    /// Reductions of the same rows.
+    Rows,
+}
+
+/// What a kernel over rows is built around.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// The rows.
+    pub space: Space,
+    /// The reductions, in order.
+    pub stages: Vec<Id>,
 }
 
 /// A value that a cluster computes.
@@ -71,6 +83,8 @@ pub struct Cluster {
     pub insts: usize,
     /// Whether it writes state.
     pub commit: bool,
+    /// Its rows, if it is built around some.
+    pub rows: Option<Rows>,
 }
 
 /// All clusters of a graph.
@@ -91,6 +105,8 @@ struct Builder<'a> {
     fuse: bool,
     clusters: Clusters,
     recent: HashMap<(Vec<usize>, bool), Vec<ClusterId>>,
+    /// Clusters that reduce rows.
+    reductions: HashMap<Space, Vec<ClusterId>>,
 }
 
 /// Groups values into clusters. `extra` are results that do not lie where their value is computed: copies and folds.
@@ -103,7 +119,7 @@ pub fn cluster(
     fuse: bool,
 ) -> Clusters {
     let clusters = Clusters { list: Vec::new(), home: HashMap::new() };
-    let mut b = Builder { nodes, values, caps, fuse, clusters, recent: HashMap::new() };
+    let mut b = Builder { nodes, values, caps, fuse, clusters, recent: HashMap::new(), reductions: HashMap::new() };
     for id in (0..nodes.len()).filter(|&id| values.needed[id] && values.memory[id]) {
         b.value(id);
     }
@@ -163,6 +179,16 @@ impl Builder<'_> {
             })
             .map(|(value, _)| value)
             .collect();
+        let space = Space::of(self.nodes, id, self.caps.max_row).filter(|_| self.fuse);
+        if let Some(space) = &space {
+            let item = Item { value: id, role: Role::Value };
+            let siblings = self.reductions.get(space).into_iter().flatten().rev().take(SIBLINGS).copied();
+            let candidates = self.homes(core_reads.iter()).into_iter().chain(siblings);
+            if let Some(home) = self.join(candidates.collect(), &item) {
+                self.clusters.home.insert(id, vec![home]);
+                return;
+            }
+        }
         for value in &core_reads {
             after.extend(self.clusters.home.get(value).into_iter().flatten());
         }
@@ -177,8 +203,29 @@ impl Builder<'_> {
             level,
             insts: 1,
             commit: false,
+            rows: None,
         });
-        self.clusters.home.insert(id, vec![self.clusters.list.len() - 1]);
+        let new = self.clusters.list.len() - 1;
+        self.clusters.home.insert(id, vec![new]);
+        if let Some(space) = space {
+            self.reductions.entry(space).or_default().push(new);
+        }
+    }
+
+    /// Puts an item into the first of these clusters that takes it as part of a kernel over rows.
+    fn join(&mut self, candidates: Vec<ClusterId>, item: &Item) -> Option<ClusterId> {
+        let scene = Scene { nodes: self.nodes, values: self.values, caps: self.caps, clusters: &self.clusters };
+        let (target, cluster) = candidates.into_iter().find_map(|c| Some((c, joined(&scene, c, item)?)))?;
+        if let (Some(rows), Some(before)) = (&cluster.rows, self.clusters.list.get(target))
+            && before.rows.is_none()
+        {
+            let known = self.reductions.entry(rows.space.clone()).or_default();
+            if !known.contains(&target) {
+                known.push(target);
+            }
+        }
+        self.clusters.list[target] = cluster;
+        Some(target)
     }
 
     fn level(&self, after: &BTreeSet<ClusterId>) -> usize {
@@ -197,6 +244,12 @@ impl Builder<'_> {
         let insts = self.values.expanded[item.value] + 1;
         let candidates = self.candidates(&reads, &shape, commit);
         let target = candidates.into_iter().find(|&c| self.fits(c, &reads, insts, &shape, commit));
+        if self.fuse && !commit && target.is_none_or(|c| self.clusters.list[c].seed == Seed::Map) {
+            let homes = self.homes(reads.iter().map(|(value, _)| value));
+            if let Some(target) = self.join(homes, &item) {
+                return target;
+            }
+        }
         let target = target.unwrap_or_else(|| {
             let after: BTreeSet<ClusterId> =
                 reads.iter().flat_map(|(v, _)| self.clusters.home.get(v).into_iter().flatten()).copied().collect();
@@ -211,6 +264,7 @@ impl Builder<'_> {
                 level,
                 insts: 0,
                 commit,
+                rows: None,
             });
             let new = self.clusters.list.len() - 1;
             self.recent.entry((shape, commit)).or_default().push(new);
@@ -234,14 +288,7 @@ impl Builder<'_> {
         if !self.fuse {
             return Vec::new();
         }
-        let mut homes: Vec<ClusterId> = reads
-            .iter()
-            .filter_map(|(v, _)| match self.clusters.home.get(v).map(Vec::as_slice) {
-                Some(&[home]) => Some(home),
-                _ => None,
-            })
-            .collect();
-        homes.sort_by_key(|&c| std::cmp::Reverse(self.clusters.list[c].level));
+        let homes = self.homes(reads.iter().map(|(value, _)| value));
         let recent = self.recent.get(&(shape.to_vec(), commit)).into_iter().flatten().rev().take(SIBLINGS).copied();
         // Reading the same few numbers, such as a learning rate, saves nothing: it would only mix updates of states that have
         // nothing to do with each other, until none can go first.
@@ -256,11 +303,22 @@ impl Builder<'_> {
         homes.into_iter().chain(siblings).collect()
     }
 
+    /// The clusters that compute these values, the last ones first.
+    fn homes<'a>(&self, values: impl Iterator<Item = &'a Id>) -> Vec<ClusterId> {
+        let home = |v: &Id| match self.clusters.home.get(v).map(Vec::as_slice) {
+            Some(&[home]) => Some(home),
+            _ => None,
+        };
+        let mut homes: Vec<ClusterId> = values.filter_map(home).collect();
+        homes.sort_by_key(|&c| std::cmp::Reverse(self.clusters.list[c].level));
+        homes
+    }
+
     fn fits(&self, c: ClusterId, new: &[(Id, bool)], insts: usize, shape: &[usize], commit: bool) -> bool {
         let cluster = &self.clusters.list[c];
         let alone = match cluster.seed {
             Seed::Map => false,
-            Seed::Loop(_) => true,
+            Seed::Loop(_) | Seed::Rows => true,
             Seed::Core(id) => matches!(self.nodes[id].prim, Prim::Gather(_) | Prim::ScatterAdd(_) | Prim::Line(..)),
         };
         if alone || cluster.shape != shape || cluster.commit != commit {

@@ -6,6 +6,7 @@ use super::{
     coords::{below, flat, identity},
     expr::{Access, Affine, Block, Guard, Inst, Reg, Store},
     materialize::dense_base,
+    rows::emit_rows,
     trace::{Id, Prim, TracedNode},
 };
 use crate::{
@@ -56,14 +57,18 @@ pub struct Leaving {
     pub fold: Option<ReduceOp>,
 }
 
-/// Builds the kernel of a cluster. `stores` lists what leaves it. `None` if there is nothing to do.
-pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[Leaving]) -> Result<Option<Emitted>> {
+/// Builds the kernel of a cluster. `stores` lists what leaves it. `None` if there is nothing to do. `longest` bounds blocks that are
+/// made longer than the cluster knows of.
+pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[Leaving], longest: usize) -> Result<Option<Emitted>> {
     if stores.is_empty() || cluster.shape.iter().product::<usize>() == 0 {
         return Ok(None);
     }
+    let inside: HashSet<Id> = cluster.items.iter().filter(|i| i.role == Role::Value).map(|i| i.value).collect();
+    if let Some(rows) = &cluster.rows {
+        return emit_rows(scope, rows, &inside, stores, longest).map(Some);
+    }
     let mut args = Args::default();
     let mut names = BTreeSet::new();
-    let inside: HashSet<Id> = cluster.items.iter().filter(|i| i.role == Role::Value).map(|i| i.value).collect();
     let (core, shape, label) = match cluster.seed {
         Seed::Core(id) => {
             let (core, shape) = core(scope, id, &mut args, &mut names)?;
@@ -77,47 +82,24 @@ pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[Leaving]) -> Result<Opti
         Seed::Core(id) => Some((id, empty)),
         _ => None,
     };
-    let mut e = Expression {
-        scope,
-        inside: &inside,
-        acc,
-        args: &mut args,
-        block: Block::default(),
-        memo: HashMap::new(),
-        rank: shape.len(),
-        names: &mut names,
-    };
+    let mut e = Expression::new(scope, &inside, &mut args, &mut names, shape.len());
+    e.acc = acc;
     let here = identity(shape.len());
-    for Leaving { value, role, to, fold } in stores {
-        let own = *role == Role::Value;
-        let reg = match own && !flattened {
-            true => e.expand(*value, &here, &[])?,
-            false if flattened => e.accumulator(*value)?,
-            false => e.value(*value, &here, &[])?,
+    for leaving in stores {
+        let reg = match (leaving.role, flattened) {
+            (Role::Value, false) => e.expand(leaving.value, &here, &[])?,
+            (_, true) => e.accumulator(leaving.value)?,
+            (_, false) => e.value(leaving.value, &here, &[])?,
         };
-        let index = match role {
-            Role::Part(concat, part) => part_index(scope.nodes, *concat, *part, &shape),
+        let index = match leaving.role {
+            Role::Part(concat, part) => part_index(scope.nodes, concat, part, here.clone()),
             _ => flat(&here, &shape, shape.len()),
         };
-        let dtype = scope.nodes[*value].meta.dtype;
-        let arg = e.args.of(to.clone(), dtype, if fold.is_some() { Use::ReadWrite } else { Use::Write })?;
-        let access = Access { arg, index, guards: Vec::new() };
-        let reg = match fold {
-            Some(op) => e.fold(*op, reg, dtype, access.clone())?,
-            None => reg,
-        };
-        e.block.stores.push(Store { reg, access });
+        e.leave(leaving, reg, index)?;
     }
     let block = e.block;
     let core = if empty.is_some() { Core::Map } else { core };
-    let mut label = label.to_string();
-    for name in names.iter().take(6) {
-        label.push('+');
-        label.push_str(name);
-    }
-    if names.len() > 6 {
-        label.push_str("+…");
-    }
+    let label = label_of(label, &names);
     Ok(Some(Emitted { kernel: Kernel { label, shape, core, block, args: args.specs }, args: args.locations }))
 }
 
@@ -136,20 +118,35 @@ fn identity_of_empty(core: &Core, scope: &Scope, cluster: &Cluster) -> Option<u3
     }
 }
 
-fn part_index(nodes: &[TracedNode], concat: Id, part: usize, shape: &[usize]) -> Affine {
+/// The kernel's name: what it is built around, and what rides along.
+pub(super) fn label_of(core: &str, names: &BTreeSet<&'static str>) -> String {
+    let mut label = core.to_string();
+    for name in names.iter().take(6) {
+        label.push('+');
+        label.push_str(name);
+    }
+    if names.len() > 6 {
+        label.push_str("+…");
+    }
+    label
+}
+
+/// Where in a concatenation an element of a part lies.
+pub(super) fn part_index(nodes: &[TracedNode], concat: Id, part: usize, mut coords: Vec<Affine>) -> Affine {
     let node = &nodes[concat];
-    let Prim::Concat(axis) = node.prim else { return Affine::row_major(shape) };
-    let before: usize = node.inputs[..part].iter().map(|&i| nodes[i].meta.shape[axis]).sum();
-    let mut coords = identity(shape.len());
-    coords[axis].offset = before as i64;
-    flat(&coords, &node.meta.shape, shape.len())
+    let rank = coords.first().map_or(0, |coord| coord.strides.len());
+    if let Prim::Concat(axis) = node.prim {
+        let before: usize = node.inputs[..part].iter().map(|&i| nodes[i].meta.shape[axis]).sum();
+        coords[axis].offset += before as i64;
+    }
+    flat(&coords, &node.meta.shape, rank)
 }
 
 /// The arguments of a kernel, each location once.
 #[derive(Default)]
-struct Args {
-    specs: Vec<ArgSpec>,
-    locations: Vec<Location>,
+pub(super) struct Args {
+    pub specs: Vec<ArgSpec>,
+    pub locations: Vec<Location>,
     known: HashMap<(Location, DType), u16>,
 }
 
@@ -200,22 +197,9 @@ fn core<'a>(
             let space = scope.nodes[of].meta.shape.to_vec();
             let reduced = (0..space.len()).map(|a| axes.contains(&a)).collect();
             let nothing = HashSet::new();
-            let mut e = Expression {
-                scope,
-                inside: &nothing,
-                acc: None,
-                args,
-                block: Block::default(),
-                memo: HashMap::new(),
-                rank: space.len(),
-                names,
-            };
+            let mut e = Expression::new(scope, &nothing, args, names, space.len());
             let reg = e.value(of, &identity(space.len()), &[])?;
-            if usize::from(reg) + 1 != e.block.insts.len() {
-                let dtype = e.block.dtypes[usize::from(reg)];
-                e.block.push(Inst::Cast { from: reg, to: dtype }, dtype);
-            }
-            (Core::Reduce { op: *op, space, reduced, load: e.block }, shape)
+            (Core::Reduce { op: *op, space, reduced, load: e.ending_with(reg) }, shape)
         }
         Prim::MatMul(MatMul { transpose_a, transpose_b }) => {
             let a = matrix(scope, node.inputs[0], *transpose_a, args)?;
@@ -302,22 +286,59 @@ fn matrix(scope: &Scope, operand: Id, transposed: bool, args: &mut Args) -> Resu
 }
 
 /// Straight-line code under construction.
-struct Expression<'e, 'a> {
+pub(super) struct Expression<'e, 'a> {
     scope: &'e Scope<'a>,
     /// Values that this kernel computes itself.
     inside: &'e HashSet<Id>,
     /// The value that the core computes, and its word if the core reduces nothing.
     acc: Option<(Id, Option<u32>)>,
+    /// Values that stages of this kernel give, with their slots; and whether the code runs once per row.
+    pub results: Option<(&'e HashMap<Id, u16>, bool)>,
     args: &'e mut Args,
-    block: Block,
+    pub block: Block,
     memo: HashMap<(Id, Vec<Affine>, Vec<Guard>), Reg>,
     rank: usize,
     names: &'e mut BTreeSet<&'static str>,
 }
 
-impl Expression<'_, '_> {
+impl<'e, 'a> Expression<'e, 'a> {
+    /// Nothing yet, over a space of this many axes.
+    pub fn new(
+        scope: &'e Scope<'a>,
+        inside: &'e HashSet<Id>,
+        args: &'e mut Args,
+        names: &'e mut BTreeSet<&'static str>,
+        rank: usize,
+    ) -> Self {
+        let (block, memo) = (Block::default(), HashMap::new());
+        Expression { scope, inside, acc: None, results: None, args, block, memo, rank, names }
+    }
+
+    /// The code as a `load` hole, whose value is its last register.
+    pub fn ending_with(mut self, reg: Reg) -> Block {
+        if usize::from(reg) + 1 != self.block.insts.len() {
+            let dtype = self.block.dtypes[usize::from(reg)];
+            self.block.push(Inst::Cast { from: reg, to: dtype }, dtype);
+        }
+        self.block
+    }
+
+    /// Stores a register, or folds it into what lies there.
+    pub fn leave(&mut self, leaving: &Leaving, reg: Reg, index: Affine) -> Result<()> {
+        let dtype = self.scope.nodes[leaving.value].meta.dtype;
+        let usage = if leaving.fold.is_some() { Use::ReadWrite } else { Use::Write };
+        let arg = self.args.of(leaving.to.clone(), dtype, usage)?;
+        let access = Access { arg, index, guards: Vec::new() };
+        let reg = match leaving.fold {
+            Some(op) => self.fold(op, reg, dtype, access.clone())?,
+            None => reg,
+        };
+        self.block.stores.push(Store { reg, access });
+        Ok(())
+    }
+
     /// The register of a value at these coordinates: loaded if it lies in memory, else computed.
-    fn value(&mut self, id: Id, coords: &[Affine], guards: &[Guard]) -> Result<Reg> {
+    pub fn value(&mut self, id: Id, coords: &[Affine], guards: &[Guard]) -> Result<Reg> {
         match self.scope.memory[id] && !self.inside.contains(&id) {
             true => {
                 let index = flat(coords, &self.scope.nodes[id].meta.shape, self.rank);
@@ -368,7 +389,7 @@ impl Expression<'_, '_> {
     }
 
     /// Computes a value at these coordinates from its operands.
-    fn expand(&mut self, id: Id, coords: &[Affine], guards: &[Guard]) -> Result<Reg> {
+    pub fn expand(&mut self, id: Id, coords: &[Affine], guards: &[Guard]) -> Result<Reg> {
         let mut key = (id, coords.to_vec(), guards.to_vec());
         key.1.push(Affine::default()); // tells a computed value from a load at the same coordinates
         if let Some(&reg) = self.memo.get(&key) {
@@ -382,6 +403,16 @@ impl Expression<'_, '_> {
         let node = &self.scope.nodes[id];
         let dtype = node.meta.dtype;
         let compute = dtype.compute();
+        if let Some((slots, per_row)) = self.results
+            && let Some(&slot) = slots.get(&id)
+        {
+            let index = flat(coords, &node.meta.shape, self.rank);
+            let inst = if per_row { Inst::Kept { slot } } else { Inst::Row { slot, index } };
+            let reg = self.block.push(inst, compute);
+            let reg = self.wrapped(reg, dtype);
+            self.memo.insert(key, reg);
+            return Ok(reg);
+        }
         if !matches!(node.prim, Prim::View(_) | Prim::Scalar(_)) {
             self.names.insert(node.prim.name());
         }

@@ -44,6 +44,25 @@ pub enum Inst {
     Load(Access),
     /// The result of the kernel's core at this index.
     Acc,
+    /// In a `Rows` kernel: what slot `slot` holds for the row of this number.
+    Row {
+        /// Number of the slot.
+        slot: u16,
+        /// Number of the row.
+        index: Affine,
+    },
+    /// In a `Rows` kernel: what an earlier block put into this slot at this index.
+    Kept {
+        /// Number of the slot.
+        slot: u16,
+    },
+    /// In a `Rows` kernel: its operand, which it also puts into a slot for later blocks.
+    Keep {
+        /// Number of the slot.
+        slot: u16,
+        /// Operand.
+        from: Reg,
+    },
     /// Word `slot` of the scalars given at run time, as the register's type.
     Scalar {
         /// Number of the word.
@@ -156,14 +175,54 @@ impl Block {
     /// The registers an instruction reads.
     pub fn operands(inst: &Inst) -> Vec<Reg> {
         match inst {
-            Inst::Unary(_, a) | Inst::Cast { from: a, .. } => vec![*a],
+            Inst::Unary(_, a) | Inst::Cast { from: a, .. } | Inst::Keep { from: a, .. } => vec![*a],
             Inst::Binary(_, a, b) => vec![*a, *b],
             Inst::Select(c, a, b) => vec![*c, *a, *b],
             Inst::Random { key, .. } => key.to_vec(),
-            Inst::Load(_) | Inst::Acc | Inst::Scalar { .. } | Inst::Const { .. } | Inst::Index(_) | Inst::Within(_) => {
-                Vec::new()
+            Inst::Load(_)
+            | Inst::Acc
+            | Inst::Row { .. }
+            | Inst::Kept { .. }
+            | Inst::Scalar { .. }
+            | Inst::Const { .. }
+            | Inst::Index(_)
+            | Inst::Within(_) => Vec::new(),
+        }
+    }
+    /// As [`operands`](Block::operands), to be renumbered.
+    pub fn operands_mut(inst: &mut Inst) -> Vec<&mut Reg> {
+        match inst {
+            Inst::Unary(_, a) | Inst::Cast { from: a, .. } | Inst::Keep { from: a, .. } => vec![a],
+            Inst::Binary(_, a, b) => vec![a, b],
+            Inst::Select(c, a, b) => vec![c, a, b],
+            Inst::Random { key, .. } => key.iter_mut().collect(),
+            _ => Vec::new(),
+        }
+    }
+    /// Drops what nothing needs: instructions that no store, no slot and, if the block's `value` is its last register, not that one
+    /// depends on.
+    pub fn prune(&mut self, value: bool) {
+        let mut live: Vec<bool> = self.insts.iter().map(|inst| matches!(inst, Inst::Keep { .. })).collect();
+        self.stores.iter().for_each(|store| live[usize::from(store.reg)] = true);
+        live.iter_mut().rev().take(usize::from(value)).for_each(|last| *last = true);
+        // Operands stand before their users.
+        for at in (0..self.insts.len()).rev() {
+            if live[at] {
+                Block::operands(&self.insts[at]).into_iter().for_each(|r| live[usize::from(r)] = true);
             }
         }
+        let mut numbers = Vec::with_capacity(live.len());
+        let mut count = 0;
+        for &kept in &live {
+            numbers.push(count);
+            count += Reg::from(kept);
+        }
+        let (mut insts, mut dtypes) = (live.iter(), live.iter());
+        self.insts.retain(|_| insts.next() == Some(&true));
+        self.dtypes.retain(|_| dtypes.next() == Some(&true));
+        let renumber = |r: &mut Reg| *r = numbers[usize::from(*r)];
+        self.insts.iter_mut().for_each(|inst| Block::operands_mut(inst).into_iter().for_each(renumber));
+        self.stores.iter_mut().for_each(|store| renumber(&mut store.reg));
     }
     /// Every access, loads first.
     pub fn accesses(&self) -> impl Iterator<Item = &Access> {

@@ -59,6 +59,19 @@ pub enum Core {
         /// Value at an index of `space`; its stores are empty.
         load: Block,
     },
+    /// Rows: the kernel's last axes are a row, those before count rows. The stages reduce a row, one after the other; then the
+    /// kernel's block runs over the row, whose memory nothing of the kernel has written before. What is handed on lies in slots:
+    /// slot `n` holds the result of stage `n` for each row, further ones hold what blocks put there ([`Inst::Keep`](super::expr::Inst::Keep)).
+    Rows {
+        /// Number of axes that are a row.
+        axes: usize,
+        /// What is reduced, in order.
+        stages: Vec<Stage>,
+        /// Number of slots with an element per row, those of the stages' results included. They come first.
+        row_slots: usize,
+        /// Number of slots with an element per index.
+        slots: usize,
+    },
     /// `Acc[batch.., m, n] = Σ_k a[batch.., m, k] · b[batch.., k, n]`; the kernel's shape is `[batch.., m, n]`. Operands are floats.
     MatMul {
         /// Length of the contracted axis.
@@ -113,6 +126,26 @@ pub enum Core {
     },
 }
 
+/// A stage of a `Rows` kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Stage {
+    /// How a row is reduced. For `ArgMax`/`ArgMin` the row is one axis, and the result is the `I32` position.
+    pub op: ReduceOp,
+    /// Over the kernel's shape: its last register is reduced. It stores nothing.
+    pub load: Block,
+    /// Over the rows: what follows from the results so far, once per row.
+    pub block: Block,
+}
+
+impl Stage {
+    /// Most stages of a kernel.
+    pub const MOST: usize = 8;
+    /// Most slots with an element per row.
+    pub const ROW_SLOTS: usize = 24;
+    /// Most slots with an element per index.
+    pub const SLOTS: usize = 4;
+}
+
 /// One kernel: for every index of `shape`, `block` with the core's result as `Acc`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
@@ -133,6 +166,16 @@ impl Kernel {
     pub fn numel(&self) -> usize {
         self.shape.iter().product()
     }
+    /// All code of the kernel: its block, and those of its core.
+    pub fn blocks(&self) -> Vec<&Block> {
+        let mut blocks = vec![&self.block];
+        match &self.core {
+            Core::Reduce { load, .. } => blocks.push(load),
+            Core::Rows { stages, .. } => blocks.extend(stages.iter().flat_map(|stage| [&stage.load, &stage.block])),
+            _ => {}
+        }
+        blocks
+    }
     /// Floating-point operations of the core and the block, roughly: one per instruction, two per multiply-add.
     pub fn flops(&self) -> u64 {
         let numel = self.numel() as u64;
@@ -140,6 +183,13 @@ impl Kernel {
             Core::Map | Core::Gather { .. } => 0,
             Core::Reduce { space, load, .. } => {
                 space.iter().product::<usize>() as u64 * (1 + load.insts.len() as u64 / 2)
+            }
+            Core::Rows { axes, stages, .. } => {
+                let rows = self.rows(*axes) as u64;
+                let of = |s: &Stage| {
+                    numel * (1 + s.load.insts.len() as u64 / 2) + rows * (s.block.insts.len() as u64).div_ceil(2)
+                };
+                stages.iter().map(of).sum()
             }
             Core::MatMul { k, .. } => 2 * numel * *k as u64,
             Core::Conv2d { kind, operands, .. } => {
@@ -166,8 +216,22 @@ impl Kernel {
         };
         core + numel * self.block.insts.len() as u64 / 2
     }
+    /// Number of rows, where the last axes are one.
+    pub fn rows(&self, axes: usize) -> usize {
+        self.shape.iter().take(self.shape.len().saturating_sub(axes)).product()
+    }
     /// Bytes that must move at least: every argument's touched elements once.
     pub fn bytes(&self) -> u64 {
+        if let Core::Rows { axes, stages, .. } = &self.core {
+            // An argument that no block over rows touches at several indices of a row has an element per row.
+            let first = self.shape.len().saturating_sub(*axes);
+            let whole = |arg: usize| {
+                let mut accesses = stages.iter().flat_map(|s| s.load.accesses()).chain(self.block.accesses());
+                accesses.any(|a| usize::from(a.arg) == arg && a.index.strides.iter().skip(first).any(|&s| s != 0))
+            };
+            let count = |arg: usize| if whole(arg) { self.numel() } else { self.rows(*axes) };
+            return self.args.iter().enumerate().map(|(n, arg)| (arg.dtype.size() * count(n)) as u64).sum();
+        }
         let space = match &self.core {
             Core::Reduce { space, .. } => space.iter().product::<usize>() as u64,
             _ => 0,

@@ -225,7 +225,9 @@ impl Lowering<'_> {
             }
         }
         let scope = Scope { nodes: g.nodes, memory: &g.values.memory, locations: &g.locations };
-        let Some(Emitted { kernel, args }) = emit(&scope, cluster, &stores)? else { return Ok(()) };
+        let Some(Emitted { kernel, args }) = emit(&scope, cluster, &stores, self.caps.max_insts)? else {
+            return Ok(());
+        };
         let step = Step::Run { kernel: Arc::new(kernel), args: args.into_iter().map(Arg::from).collect() };
         match cluster.commit {
             true => self.out.commit.push(step),
@@ -509,9 +511,10 @@ fn copy(from: &Location, to: &Location, shape: &[usize], dtype: crate::dtype::DT
         level: 0,
         insts: 0,
         commit: true,
+        rows: None,
     };
     let leaving = Leaving { value: 0, role: Role::State(0), to: to.clone(), fold: None };
-    let emitted = emit(&scope, &cluster, &[leaving])?;
+    let emitted = emit(&scope, &cluster, &[leaving], 1)?;
     Ok(emitted.map(|Emitted { kernel, args }| Step::Run {
         kernel: Arc::new(kernel),
         args: args.into_iter().map(Arg::from).collect(),

@@ -13,13 +13,14 @@ mod ladder;
 mod lower;
 mod materialize;
 mod place;
+mod rows;
 mod scans;
 mod show;
 mod simplify;
 pub mod split;
 pub mod trace;
 
-pub use kernel::{ArgSpec, Core, Kernel, MatrixView, Use};
+pub use kernel::{ArgSpec, Core, Kernel, MatrixView, Stage, Use};
 pub use ladder::{Found, plan_on, plan_within, smallest};
 
 use crate::{dtype::DType, error::Result, executor::Executor};

@@ -44,6 +44,7 @@ pub fn passes(job: &Job, tuning: &Tuning) -> Result<Vec<Pass>> {
     let result = match &job.kernel.core {
         Core::Map | Core::Gather { .. } | Core::ScatterAdd { .. } | Core::Line { .. } => map::passes(job),
         Core::Reduce { op, space, reduced, load } => reduce::passes(job, tuning, *op, space, reduced, load),
+        Core::Rows { .. } => Err(Error::device("a GPU reduces and maps rows by kernels of their own")),
         Core::MatMul { k, a, b } => matmul::passes(job, tuning, *k, a, b),
         Core::Conv2d { kind, conv, operands } => conv2d::passes(job, tuning, kind, conv, operands),
         Core::Pool2d { kind, pool, operands } => pool2d::passes(job, kind, pool, operands),

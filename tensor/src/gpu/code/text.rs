@@ -220,6 +220,8 @@ impl<'a> Text<'a> {
             let value = match inst {
                 Inst::Load(access) => self.load(&mut out, n, access, dtype, coords),
                 Inst::Acc => "acc".to_string(),
+                // Parts of kernels over rows, which no plan for a GPU has.
+                Inst::Row { .. } | Inst::Kept { .. } | Inst::Keep { .. } => words::from_word("0u", dtype),
                 Inst::Scalar { slot } => {
                     self.scalars = true;
                     let word = format!("scalars[{}].{}", slot / 4, ["x", "y", "z", "w"][*slot as usize % 4]);
