@@ -2,7 +2,7 @@
 
 use super::{
     memory::Mem,
-    micro::{Contracted, MAX_ROWS, Product, product, tile_shape},
+    micro::{Tiles, tile_rows, tile_shape},
     simd::vectorised,
 };
 use std::ops::Range;
@@ -176,24 +176,20 @@ pub(super) fn block(
             None => (right.memory.from((col * k * 4) as u64), count.next_multiple_of(shape.lanes)),
             Some(step) => (right.memory.from((col * 4) as u64), step),
         };
-        let mut row = 0;
-        while row < rows {
-            let height = shape.rows.min(rows - row);
-            let starts: [i64; MAX_ROWS] = std::array::from_fn(|i| first + strides.row * (row + i) as i64);
-            let outs: [i64; MAX_ROWS] = std::array::from_fn(|i| ((row + i) * pitch + col) as i64);
-            product(&Product {
-                left,
-                rows: &starts[..height],
-                contracted: Contracted::Plain { len: k, step: strides.col },
-                right,
-                right_step,
-                to,
-                outs: &outs[..height],
-                cols: count,
-                add,
-            });
-            row += height;
-        }
+        tile_rows(&Tiles {
+            left,
+            first,
+            row: strides.row,
+            step: strides.col,
+            len: k,
+            right,
+            right_step,
+            to: to.from(4 * col as u64),
+            pitch,
+            rows,
+            cols: count,
+            add,
+        });
         col += count;
     }
 }

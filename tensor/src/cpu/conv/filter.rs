@@ -7,7 +7,7 @@ use super::{
         gemm::{Strides, pack, panel_width},
         matmul::join_parts,
         memory::Mem,
-        micro::{Contracted, MAX_ROWS, Product, Segments, product, tile_shape},
+        micro::{MAX_ROWS, Product, Segments, product, tile_shape},
         program::Program,
     },
     Frame, PIECE, Sizes, aligned,
@@ -170,7 +170,7 @@ impl Filter {
                     product(&Product {
                         left: x,
                         rows: &starts[..tall],
-                        contracted: Contracted::Segments(segments),
+                        segments,
                         right,
                         right_step,
                         to,

@@ -6,9 +6,9 @@
 use super::{
     super::{
         Env,
-        gemm::{pack_panel, panel_width},
+        gemm::{Right, Strides, block, pack_panel, panel_width},
         memory::Mem,
-        micro::{Contracted, MAX_ROWS, Product, Segments, product, tile_shape},
+        micro::{MAX_ROWS, Product, Segments, product, tile_shape},
         program::Program,
     },
     Frame, PIECE, Sizes, aligned,
@@ -52,6 +52,8 @@ pub(super) struct Window {
     into: usize,
     frame: Frame,
     phases: Vec<Phase>,
+    /// Whether windows are single positions and all of them count, in their order: then the image is a matrix.
+    flat: bool,
     /// Elements from row to row and column to column of the filters, per tap: of the contracted index and of the result's.
     filter_strides: [i64; 2],
     /// Elements from group to group of the filters.
@@ -153,6 +155,9 @@ impl Window {
             phase
         });
         let phases: Vec<Phase> = phases.collect();
+        let flat = frame.direct
+            && (frame.rows, frame.cols) == (result[1], result[2])
+            && phases.iter().all(|p| p.taps.len() == 1 && p.step == [1, 1]);
         let width = result[2] * out * groups;
         // A multiple of the strides, so that every phase has its rows.
         let unit = phases.first().map_or(1, |p| p.step[0]);
@@ -170,6 +175,7 @@ impl Window {
             into,
             frame,
             phases,
+            flat,
             filter_strides,
             filter_group,
             rows,
@@ -212,12 +218,12 @@ impl Window {
         if low > high { 0..0 } else { low as usize..high as usize + 1 }
     }
 
-    pub(super) fn run(&self, env: &Env<'_>, sizes: &Sizes, source: Mem<'_>, filters: Mem<'_>, block: &Program) {
+    pub(super) fn run(&self, env: &Env<'_>, sizes: &Sizes, source: Mem<'_>, filters: Mem<'_>, program: &Program) {
         self.pack(env, sizes, filters);
         let units = self.result[0] * self.blocks;
         env.threads.run(units.div_ceil(self.grain), &|worker, piece| {
             for unit in piece * self.grain..((piece + 1) * self.grain).min(units) {
-                self.unit(env, worker, sizes.groups(), source, unit / self.blocks, unit % self.blocks, block);
+                self.unit(env, worker, sizes.groups(), source, unit / self.blocks, unit % self.blocks, program);
             }
         });
     }
@@ -245,7 +251,7 @@ impl Window {
                     let first = (tap.ky * sizes.w[1] + tap.kx) * sizes.w[2] * sizes.w[3] + group * self.filter_group;
                     let [row, col] = self.filter_strides;
                     let first = first as i64 + col * (panel * width) as i64;
-                    let strides = super::super::gemm::Strides { row, col };
+                    let strides = Strides { row, col };
                     pack_panel(to, filters, first, strides, count, padded);
                 }
             }
@@ -260,11 +266,11 @@ impl Window {
         groups: usize,
         source: Mem<'_>,
         image: usize,
-        block: usize,
+        number: usize,
         program: &Program,
     ) {
         let own = env.scratch.from(4 * (self.workers + worker * self.per_worker) as u64).part(0, 4 * self.per_worker);
-        let rows = self.block_rows(block);
+        let rows = self.block_rows(number);
         let seen = self.source_rows(rows.clone());
         let source = self.frame.rows(source, image, seen.start, seen.len(), own);
         let [_, height, width] = self.result;
@@ -277,6 +283,14 @@ impl Window {
         for phase in &self.phases {
             for group in 0..groups {
                 let filters = self.packed_group(env, phase, group);
+                if self.flat {
+                    let (left, first) =
+                        (Strides { row: self.frame.channels as i64, col: 1 }, (group * self.into) as i64);
+                    let size = (rows.len() * width, self.out, self.into);
+                    let to = to.from(4 * (group * self.out) as u64);
+                    block(source, first, left, Right { memory: filters, row: None }, to, channels, size, false);
+                    continue;
+                }
                 self.phase(phase, rows.clone(), seen.start, group, source, filters, to, channels);
             }
         }
@@ -330,7 +344,7 @@ impl Window {
                 product(&Product {
                     left: source,
                     rows: &starts[..tall],
-                    contracted: Contracted::Segments(&phase.segments),
+                    segments: &phase.segments,
                     right,
                     right_step: cols.next_multiple_of(shape.lanes),
                     to,
