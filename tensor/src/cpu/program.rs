@@ -75,8 +75,8 @@ pub(super) struct Place {
 pub(super) enum Kind {
     Load(Place),
     Acc,
-    /// What a slot holds for the row of this number.
-    Row(usize, Line),
+    /// What a slot holds for the row of this number; and whether each run of the innermost axis is the next row.
+    Row(usize, Line, bool),
     /// What a slot holds at this index.
     Kept(usize),
     /// Its operand, put into a slot.
@@ -151,6 +151,8 @@ pub(super) struct Op {
     pub slot: usize,
     /// The store that may take the result as it is computed.
     pub direct: Option<usize>,
+    /// The slot that takes the result as it is computed.
+    pub keep: Option<usize>,
     /// Whether a load must be copied, because its memory changes before its value is used for the last time.
     pub copy: bool,
     /// Whether the result is the same everywhere.
@@ -210,7 +212,10 @@ impl Program {
             let kind = match inst {
                 Inst::Load(access) => Kind::Load(place(access, true)?),
                 Inst::Acc => Kind::Acc,
-                Inst::Row { slot, index } => Kind::Row(*slot as usize, axes.line(index).map_err(wrong)?),
+                Inst::Row { slot, index } => {
+                    let line = axes.line(index).map_err(wrong)?;
+                    Kind::Row(*slot as usize, line, axes.counts_runs(&line))
+                }
                 Inst::Kept { slot } => Kind::Kept(*slot as usize),
                 Inst::Keep { slot, from } => Kind::Keep(*slot as usize, reg(*from)),
                 Inst::Scalar { slot } => Kind::Scalar(*slot as usize),
@@ -242,7 +247,7 @@ impl Program {
                 _ => Block::operands(inst).iter().all(|&r| ops[r as usize].constant),
             };
             let from = Block::operands(inst).first().map_or(dtype, |&r| block.dtypes[r as usize]);
-            ops.push(Op { kind, dtype, from, slot: 0, direct: None, copy: false, constant });
+            ops.push(Op { kind, dtype, from, slot: 0, direct: None, keep: None, copy: false, constant });
         }
         let mut stores = Vec::with_capacity(block.stores.len());
         for store in &block.stores {
@@ -285,7 +290,7 @@ impl Program {
     /// Whether it uses slots up to this number only, and rows of this many.
     pub(super) fn stays_within(&self, slots: usize, rows: usize) -> bool {
         self.ops.iter().all(|op| match &op.kind {
-            Kind::Row(slot, line) => {
+            Kind::Row(slot, line, _) => {
                 let (low, high) =
                     self.axes.iter().zip(&line.strides).fold((line.base, line.base), |(low, high), (&n, &s)| {
                         let reach = s * (n as i64 - 1);
@@ -376,6 +381,13 @@ fn settle_aliases(args: &[ArgInfo], ops: &mut [Op], stores: &[(usize, Place)], r
             op.direct = Some(number);
         }
     }
+    for at in 0..ops.len() {
+        if let Kind::Keep(slot, from) = ops[at].kind
+            && ops[from].direct.is_none()
+        {
+            ops[from].keep = Some(slot);
+        }
+    }
     // What is stored as it was loaded must not change when an earlier store writes its memory.
     for (reg, _) in stores {
         if let Kind::Load(from) = &ops[*reg].kind {
@@ -448,6 +460,17 @@ impl Axes {
     fn limits(&self, guards: &[Guard], shape: &[usize]) -> Result<Vec<Limit>, String> {
         let needed = guards.iter().filter(|guard| !guard.always(shape));
         needed.map(|guard| Ok(Limit { line: self.line(&guard.index)?, len: guard.len })).collect()
+    }
+    /// Whether it is the number of the run of the innermost axis.
+    fn counts_runs(&self, line: &Line) -> bool {
+        let mut expected = 1;
+        for axis in (0..self.rank - 1).rev() {
+            if self.lens[axis] != 1 && line.strides[axis] != expected {
+                return false;
+            }
+            expected *= self.lens[axis] as i64;
+        }
+        line.strides[self.rank - 1] == 0
     }
     fn is_linear(&self, line: &Line) -> bool {
         let mut expected = 1;

@@ -157,7 +157,7 @@ impl Program {
             Kind::Scalar(slot) => Value::One(frame.scalars.get(*slot).copied().unwrap_or(0)),
             Kind::Acc => Value::Many(tile.acc),
             Kind::Load(place) => self.load(op, place, frame, tile),
-            Kind::Row(slot, line) => {
+            Kind::Row(slot, line, counts) => {
                 let row = |index: &[usize]| {
                     let at = (line.at(index) as usize).saturating_sub(frame.row);
                     slot_of(frame, *slot).read(at, 1).first().copied().unwrap_or(0)
@@ -167,6 +167,11 @@ impl Program {
                 }
                 let (register, to) = self.register(op, frame, len);
                 let stride = line.strides[self.rank - 1];
+                if *counts && tile.index[self.rank - 1] == 0 && len.is_multiple_of(self.inner) {
+                    let first = (line.at(&tile.index) as usize).saturating_sub(frame.row);
+                    spread(to, slot_of(frame, *slot).read(first, len / self.inner), self.inner);
+                    return register;
+                }
                 self.runs(tile, |done, n, index| {
                     let to = &mut to[done..done + n];
                     match stride {
@@ -308,6 +313,10 @@ impl Program {
     /// Where an instruction puts its result: its register, or the memory it is stored to.
     #[inline(always)]
     fn target<'a>(&self, op: &Op, frame: &Frame<'a>, tile: &Tile<'_>) -> (Value<'a>, &'a mut [u32]) {
+        if let Some(slot) = op.keep {
+            let memory = slot_of(frame, slot).part(tile.done * 4, tile.len * 4);
+            return (Value::Many(memory), memory.write(0, tile.len));
+        }
         let Some((_, place)) = op.direct.and_then(|number| self.stores.get(number)) else {
             return self.register(op, frame, tile.len);
         };
@@ -425,6 +434,22 @@ vectorised! {
         } else {
             for (i, to) in to.iter_mut().enumerate() {
                 *to = first.wrapping_add(stride.wrapping_mul(i as i32)) as u32;
+            }
+        }
+    }
+    /// Each word `len` times.
+    fn spread(to: &mut [u32], words: &[u32], len: usize) {
+        for (to, &word) in to.chunks_exact_mut(len).zip(words) {
+            let (whole, rest) = to.as_chunks_mut::<16>();
+            for chunk in whole.iter_mut() {
+                *chunk = [word; 16];
+            }
+            if rest.is_empty() {
+                continue;
+            }
+            match to.last_chunk_mut::<16>() {
+                Some(last) => *last = [word; 16],
+                None => to.iter_mut().for_each(|to| *to = word),
             }
         }
     }

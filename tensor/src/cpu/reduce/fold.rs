@@ -162,6 +162,52 @@ fn lanes<T: Copy>(terms: &[T], identity: T, f: impl Fn(T, T) -> T) -> T {
     }
 }
 
+/// Reduces each row for itself. The closure is small, so that all of this is compiled for the caller's instructions.
+#[inline(always)]
+fn each_row(to: &mut [u32], terms: &[f32], len: usize, identity: f32, f: impl Fn(f32, f32) -> f32 + Copy) {
+    for (to, row) in to.iter_mut().zip(terms.chunks_exact(len)) {
+        let result = match row.first_chunk::<WIDE>() {
+            _ if len >= 8 * WIDE => lanes(row, identity, f),
+            Some(first) => {
+                let mut sums = *first;
+                let (chunks, rest) = row[WIDE..].as_chunks::<WIDE>();
+                for chunk in chunks {
+                    for (sum, &x) in sums.iter_mut().zip(chunk) {
+                        *sum = f(*sum, x);
+                    }
+                }
+                // The last terms once more, those that are new: a vector instead of single terms.
+                if let (Some(last), false) = (row.last_chunk::<WIDE>(), rest.is_empty()) {
+                    let old = WIDE - rest.len();
+                    for lane in 0..WIDE {
+                        sums[lane] = f(sums[lane], if lane >= old { last[lane] } else { identity });
+                    }
+                }
+                tree(sums, f)
+            }
+            None => row.iter().fold(identity, |a, &x| f(a, x)),
+        };
+        *to = result.to_bits();
+    }
+}
+
+/// Terms that are reduced side by side, where a row is short.
+const WIDE: usize = 16;
+
+#[inline(always)]
+fn tree(mut sums: [f32; WIDE], f: impl Fn(f32, f32) -> f32) -> f32 {
+    for i in 0..8 {
+        sums[i] = f(sums[i], sums[i + 8]);
+    }
+    for i in 0..4 {
+        sums[i] = f(sums[i], sums[i + 4]);
+    }
+    for i in 0..2 {
+        sums[i] = f(sums[i], sums[i + 2]);
+    }
+    f(sums[0], sums[1])
+}
+
 vectorised! {
     /// Reduces some terms of a row; for positions, gives the extreme itself.
     fn row(op: ReduceOp, dtype: DType, terms: &[u32]) -> u32 {
@@ -194,19 +240,17 @@ vectorised! {
     }
     /// Reduces rows of `len` terms each, which lie one after the other.
     pub(super) fn rows(op: ReduceOp, dtype: DType, to: &mut [u32], terms: &[u32], len: usize) {
-        #[inline(always)]
-        fn each<T: Copy>(to: &mut [u32], terms: &[T], len: usize, f: impl Fn(&[T]) -> u32) {
-            for (to, terms) in to.iter_mut().zip(terms.chunks_exact(len)) {
-                *to = f(terms);
-            }
-        }
+        let floats: &[f32] = bytemuck::cast_slice(terms);
+        // One look at all terms spares a look at each of them in every comparison.
+        let ordered = || !floats.iter().fold(false, |nan, &x| nan | math::is_nan(x));
+        let larger = |a: f32, b: f32| if a > b { a } else { b };
+        let smaller = |a: f32, b: f32| if a < b { a } else { b };
         match (op, dtype) {
-            (ReduceOp::Sum, DType::F32) => {
-                each(to, bytemuck::cast_slice(terms), len, |row: &[f32]| lanes(row, 0.0, |a, b| a + b).to_bits());
-            }
-            (ReduceOp::Max, DType::F32) => {
-                each(to, bytemuck::cast_slice(terms), len, |row: &[f32]| lanes(row, f32::NEG_INFINITY, max).to_bits());
-            }
+            (ReduceOp::Sum, DType::F32) => each_row(to, floats, len, 0.0, |a, b| a + b),
+            (ReduceOp::Max, DType::F32) if ordered() => each_row(to, floats, len, f32::NEG_INFINITY, larger),
+            (ReduceOp::Max, DType::F32) => each_row(to, floats, len, f32::NEG_INFINITY, max),
+            (ReduceOp::Min, DType::F32) if ordered() => each_row(to, floats, len, f32::INFINITY, smaller),
+            (ReduceOp::Min, DType::F32) => each_row(to, floats, len, f32::INFINITY, min),
             _ => {
                 for (to, terms) in to.iter_mut().zip(terms.chunks_exact(len)) {
                     let mut state = State::new(op, dtype);

@@ -97,11 +97,10 @@ pub fn joined(scene: &Scene, c: ClusterId, item: &Item) -> Option<Cluster> {
     let mut new = of(item)?;
     new.retain(|(value, _)| *value != item.value);
     let follows = new.iter().any(|(value, _)| inside.contains(value));
-    let mut along = new.iter().filter(|(_, read)| *read == ALONG).peekable();
-    let alone = along.peek().is_none();
-    let shares = along.any(|(value, _)| shared.contains(value));
+    let alone = new.iter().all(|(value, _)| nodes[*value].meta.shape.numel() <= rows.max(1));
+    let shares = new.iter().any(|(value, read)| *read == ALONG && shared.contains(value));
     let fits = match (is_stage, space.lies(nodes[item.value].meta.shape.dims())?) {
-        (true, _) => shares,
+        (true, _) => shares || alone || shared.is_empty(),
         (false, Lies::PerRow) => follows,
         (false, Lies::Along) => follows && (shares || alone),
     };
@@ -110,10 +109,18 @@ pub fn joined(scene: &Scene, c: ClusterId, item: &Item) -> Option<Cluster> {
     }
     for (value, _) in new.iter().filter(|(value, _)| !inside.contains(value)) {
         let homes = clusters.home.get(value).map(Vec::as_slice).unwrap_or_default();
-        if homes.iter().any(|&h| h == c || clusters.list[h].level >= cluster.level) {
+        if homes.contains(&c) {
             return None;
         }
         cluster.after.extend(homes);
+    }
+    let above = cluster.after.iter().map(|&before| clusters.list[before].level + 1).max().unwrap_or(0);
+    if above > cluster.level {
+        // It may go up as long as nobody stands on it.
+        if clusters.list.iter().any(|other| other.after.contains(&c)) {
+            return None;
+        }
+        cluster.level = above;
     }
     cluster.seed = Seed::Rows;
     cluster.shape = space.shape.clone();
