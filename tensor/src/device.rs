@@ -98,8 +98,8 @@ impl Device {
             return Ok(device.clone());
         }
         let device = match std::env::var("ADDAX_DEVICE") {
-            Ok(name) => Device::by_name(&name)?,
-            Err(_) => Device::best()?,
+            Ok(name) if !name.trim().is_empty() => Device::by_name(name.trim())?,
+            _ => Device::best()?,
         };
         *chosen = Some(device.clone());
         Ok(device)
