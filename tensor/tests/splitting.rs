@@ -174,3 +174,27 @@ fn a_prime_batch_has_rungs_between_the_whole_and_one_sample() {
         assert!(device.memory().peak <= *limit);
     }
 }
+
+/// The parts of a sum of half floats are joined before they are rounded. Found by random graphs.
+#[test]
+fn half_floats_are_rounded_after_their_parts_are_joined() {
+    let x = Tensor::placeholder(0, DType::F32, [3, 2]).of_samples();
+    let to = Tensor::placeholder(1, DType::I32, [3]).of_samples();
+    let half = x.cast(DType::F16);
+    let outputs = [half.sum(0), half.permute([1, 0]).scatter_add(&to, 1, 1)];
+    let values = [0.21643066, -0.38330078, -0.17675781, -0.26782227, -0.019729614, -0.1394043];
+    let (values, zeros) = (Array::new([3, 2], &values).unwrap(), Array::new([3], &[0_i32; 3]).unwrap());
+    let on = |rung: Option<Rung>| {
+        let device = Device::cpu().unwrap();
+        device.set_rung(rung);
+        let program = Program::capture(&device, &[x.clone(), to.clone()], &outputs, &[], &[]).unwrap();
+        assert_eq!(program.rung(), rung.unwrap_or(Rung::WHOLE));
+        let results = program.run(&[&values, &zeros]).unwrap();
+        results.iter().map(|t| t.cast(DType::F32).to_vec::<f32>().unwrap()).collect::<Vec<_>>()
+    };
+    let whole = on(None);
+    assert_eq!(whole[0][1], -0.790_527_34);
+    for slices in [2, 3] {
+        assert_eq!(on(Some(Rung { slices, recompute: false })), whole);
+    }
+}

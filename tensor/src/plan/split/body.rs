@@ -1,9 +1,10 @@
 //! What one slice of the batch computes: the nodes of a graph again, with fewer samples.
 
+use super::wide;
 use crate::{
     dtype::DType,
     error::{Error, Result},
-    graph::{ConvKind, Meta, PoolKind, SliceAxis, View},
+    graph::{ConvKind, Meta, PoolKind, ReduceOp, SliceAxis, View},
     plan::{
         axes::{Cut, LoopSamples, Sample, Samples, Slice, demands, slice_of_fixed},
         trace::{Id, Loop, Prim, TracedNode},
@@ -228,7 +229,25 @@ impl<'a> Body<'a> {
             (Key::Slice(_, cut), prim) => smaller(prim, cut.axis, &meta.shape),
             (_, prim) => prim.clone(),
         };
+        if let (Key::Partial(_), Prim::Reduce(ReduceOp::Sum | ReduceOp::Prod, _) | Prim::ScatterAdd(_)) = (key, &prim) {
+            return Ok(self.push_wide(prim, inputs, meta, label));
+        }
         Ok(self.push(prim, inputs, meta, label))
+    }
+
+    /// Part of a fold, in the type that parts are joined in: rounded to a narrow one, each part would err anew.
+    fn push_wide(&mut self, prim: Prim, inputs: Vec<Id>, meta: Meta, label: String) -> Id {
+        let widened = |dtype: DType| Some(wide(dtype)).filter(|&wide| wide != dtype);
+        let widen = |body: &mut Self, id: Id| match widened(body.nodes[id].meta.dtype) {
+            Some(dtype) => {
+                let meta = Meta { dtype, ..body.nodes[id].meta.clone() };
+                body.push(Prim::Cast, vec![id], meta, label.clone())
+            }
+            None => id,
+        };
+        let inputs = inputs.into_iter().map(|id| widen(self, id)).collect();
+        let meta = Meta { dtype: wide(meta.dtype), ..meta };
+        self.push(prim, inputs, meta, label)
     }
 }
 

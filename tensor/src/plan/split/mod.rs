@@ -297,7 +297,7 @@ impl Outer<'_, '_> {
             let meta = &s.traced.nodes[id].meta;
             // Many small parts are added with full precision.
             outputs.push(match wide(meta.dtype) {
-                dtype if dtype == meta.dtype => partial,
+                dtype if dtype == body.nodes[partial].meta.dtype => partial,
                 dtype => {
                     let meta = Meta { dtype, shape: meta.shape.clone() };
                     body.push(Prim::Cast, vec![partial], meta, s.labels[id].clone())
@@ -477,7 +477,7 @@ impl Outer<'_, '_> {
 }
 
 /// The type that parts of a folded value are joined in.
-fn wide(dtype: DType) -> DType {
+pub(super) fn wide(dtype: DType) -> DType {
     match dtype {
         DType::F16 | DType::BF16 => DType::F32,
         other => other,
