@@ -13,8 +13,12 @@
 //! assert!((0.0..1.0).contains(&philox::uniform(bits)));
 //! ```
 
-const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
-const KEY_STEPS: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
+/// What words of a counter are multiplied by in a round.
+pub const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
+/// What is added to a key after a round.
+pub const KEY_STEPS: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
+/// Rounds of a block.
+pub const ROUNDS: usize = 10;
 
 #[inline(always)]
 fn wide(a: u32, b: u32) -> (u32, u32) {
@@ -27,7 +31,7 @@ fn wide(a: u32, b: u32) -> (u32, u32) {
 pub fn block(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let [mut c0, mut c1, mut c2, mut c3] = counter;
     let [mut k0, mut k1] = key;
-    for _ in 0..10 {
+    for _ in 0..ROUNDS {
         let (high0, low0) = wide(MULTIPLIERS[0], c0);
         let (high1, low1) = wide(MULTIPLIERS[1], c2);
         (c0, c1, c2, c3) = (high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0);

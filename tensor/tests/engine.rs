@@ -265,7 +265,6 @@ fn factors_are_taken_out_of_sums() {
     // A factor that differs along the summed axis stays inside.
     let weighted = [(&x * &b).sum(1), x.sum(1)];
     let apart = Program::capture(&device, &[x, b], &weighted, &[], &[]).unwrap();
-    assert_eq!(apart.plan().dispatches(), 2, "{:?}", apart.plan());
     let values: Vec<f32> = (0..192_u8).map(|i| f32::from(i) / 8.0).collect();
     let (x, b) = (Array::new([64, 3], &values).unwrap(), Array::new([3], &[0.5, 2.0, -4.0]).unwrap());
     let got: Vec<Vec<f32>> = program.run(&[&x, &b]).unwrap().iter().map(|t| t.to_vec().unwrap()).collect();

@@ -1,34 +1,29 @@
-//! The functions of one, two and three elements, over slices of registers. A register is a slice of 32-bit words; `Bool` is
-//! 0 or 1. Results go to a slice of their own.
+//! The functions of elements. A register is a slice of 32-bit words; `Bool` is 0 or 1.
+//!
+//! Each is a type, so that functions of functions are functions too: a pair of instructions is one loop. The arithmetic stays
+//! that of its parts.
 
-use super::simd::vectorised;
+use super::{
+    lanes::{Function, Loop, OPERANDS, Source, kernel},
+    memory::Mem,
+    simd::vectorised,
+};
 use crate::{
     dtype::DType,
     graph::{Binary, Unary},
 };
-use addax_shaders::math;
+use addax_shaders::math::{
+    self,
+    formulas::{self, MulAdd, Separate},
+};
 use half::{bf16, f16, slice::HalfFloatSliceExt};
+use std::marker::PhantomData;
 
 /// An operand: one word for all elements, or a word for each.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Operand<'a, T> {
     One(T),
     Many(&'a [T]),
-}
-
-impl<'a> Operand<'a, u32> {
-    fn floats(self) -> Operand<'a, f32> {
-        match self {
-            Operand::One(word) => Operand::One(f32::from_bits(word)),
-            Operand::Many(words) => Operand::Many(bytemuck::cast_slice(words)),
-        }
-    }
-    fn ints(self) -> Operand<'a, i32> {
-        match self {
-            Operand::One(word) => Operand::One(word as i32),
-            Operand::Many(words) => Operand::Many(bytemuck::cast_slice(words)),
-        }
-    }
 }
 
 #[inline(always)]
@@ -38,369 +33,446 @@ fn map<T: Copy, R>(to: &mut [R], a: &[T], f: impl Fn(T) -> R) {
     }
 }
 
-#[inline(always)]
-fn zip<T: Copy, R>(to: &mut [R], a: Operand<'_, T>, b: Operand<'_, T>, f: impl Fn(T, T) -> R) {
-    match (a, b) {
-        (Operand::Many(a), Operand::Many(b)) => {
-            for (r, (&x, &y)) in to.iter_mut().zip(a.iter().zip(b)) {
-                *r = f(x, y);
+/// What a word can stand for.
+trait Word: Copy {
+    fn of(word: u32) -> Self;
+    fn word(self) -> u32;
+}
+
+macro_rules! words {
+    ($($type:ty: $of:expr, $word:expr;)*) => {$(
+        impl Word for $type {
+            #[inline(always)]
+            fn of(word: u32) -> $type {
+                $of(word)
+            }
+            #[inline(always)]
+            fn word(self) -> u32 {
+                $word(self)
             }
         }
-        (Operand::Many(a), Operand::One(y)) => map(to, a, |x| f(x, y)),
-        (Operand::One(x), Operand::Many(b)) => map(to, b, |y| f(x, y)),
-        (Operand::One(x), Operand::One(y)) => to.iter_mut().for_each(|r| *r = f(x, y)),
+    )*};
+}
+
+words! {
+    f32: f32::from_bits, f32::to_bits;
+    u32: |word| word, |word| word;
+    i32: |word| word as i32, |word| word as u32;
+    bool: |word| word != 0, u32::from;
+}
+
+/// Defines functions: name, operands and formula. `M` says how products and sums are rounded.
+macro_rules! functions {
+    ($($(($long:ident))? $name:ident($($x:ident: $type:ty),*) = $formula:expr;)*) => {$(
+        struct $name;
+        impl Function<{ [$(stringify!($x)),*].len() }> for $name {
+            $(const LONG: bool = stringify!($long).len() == 4;)?
+            #[inline(always)]
+            fn of<M: MulAdd>([$($x),*]: [u32; [$(stringify!($x)),*].len()]) -> u32 {
+                $(let $x = <$type>::of($x);)*
+                Word::word($formula)
+            }
+        }
+    )*};
+}
+
+functions! {
+    Same(x: u32) = x;
+    FloatNeg(x: f32) = -x;
+    FloatAbs(x: f32) = x.abs();
+    // The comparison is false for NaN and 0, which stay what they are.
+    FloatSign(x: f32) = if x > 0.0 || x < 0.0 { 1.0_f32.copysign(x) } else { x };
+    (long) Exp(x: f32) = formulas::exp::<M>(x);
+    (long) Log(x: f32) = formulas::log::<M>(x);
+    (long) Expm1(x: f32) = formulas::expm1::<M>(x);
+    (long) Log1p(x: f32) = formulas::log1p::<M>(x);
+    FloatSqrt(x: f32) = x.sqrt();
+    Rsqrt(x: f32) = 1.0 / x.sqrt();
+    Reciprocal(x: f32) = 1.0 / x;
+    FloatSquare(x: f32) = x * x;
+    (long) Sin(x: f32) = formulas::sin::<M>(x);
+    (long) Cos(x: f32) = formulas::cos::<M>(x);
+    (long) Tanh(x: f32) = formulas::tanh::<M>(x);
+    (long) Sigmoid(x: f32) = formulas::sigmoid::<M>(x);
+    (long) Softplus(x: f32) = formulas::softplus::<M>(x);
+    (long) Erf(x: f32) = formulas::erf::<M>(x);
+    (long) Erfinv(x: f32) = formulas::erfinv::<M>(x);
+    FloatRelu(x: f32) = if x < 0.0 { 0.0 } else { x };
+    Floor(x: f32) = x.floor();
+    Ceil(x: f32) = x.ceil();
+    Round(x: f32) = x.round_ties_even();
+    IsFinite(x: f32) = math::is_finite(x);
+    IntNeg(x: i32) = x.wrapping_neg();
+    IntAbs(x: i32) = x.wrapping_abs();
+    IntSign(x: i32) = x.signum();
+    IntSquare(x: i32) = x.wrapping_mul(x);
+    IntRelu(x: i32) = x.max(0);
+    UintSign(x: u32) = x.min(1);
+    BitsNot(x: u32) = !x;
+    BoolNot(x: u32) = x ^ 1;
+
+    FloatAdd(x: f32, y: f32) = x + y;
+    FloatSub(x: f32, y: f32) = x - y;
+    FloatMul(x: f32, y: f32) = x * y;
+    FloatDiv(x: f32, y: f32) = x / y;
+    (long) FloatRem(x: f32, y: f32) = x % y;
+    (long) Pow(x: f32, y: f32) = formulas::pow::<M>(x, y);
+    // NaN in either operand is the result.
+    FloatMax(x: f32, y: f32) = if x > y || math::is_nan(x) { x } else { y };
+    FloatMin(x: f32, y: f32) = if x < y || math::is_nan(x) { x } else { y };
+    FloatEq(x: f32, y: f32) = x == y;
+    FloatNe(x: f32, y: f32) = x != y;
+    FloatLt(x: f32, y: f32) = x < y;
+    FloatLe(x: f32, y: f32) = x <= y;
+    // Sums, differences and products of whole numbers have the same bits with a sign and without.
+    IntAdd(x: u32, y: u32) = x.wrapping_add(y);
+    IntSub(x: u32, y: u32) = x.wrapping_sub(y);
+    IntMul(x: u32, y: u32) = x.wrapping_mul(y);
+    (long) IntDiv(x: i32, y: i32) = if y == 0 { 0 } else { x.wrapping_div(y) };
+    (long) IntRem(x: i32, y: i32) = if y == 0 { 0 } else { x.wrapping_rem(y) };
+    (long) UintDiv(x: u32, y: u32) = x.checked_div(y).unwrap_or(0);
+    (long) UintRem(x: u32, y: u32) = x.checked_rem(y).unwrap_or(0);
+    IntMax(x: i32, y: i32) = x.max(y);
+    IntMin(x: i32, y: i32) = x.min(y);
+    UintMax(x: u32, y: u32) = x.max(y);
+    UintMin(x: u32, y: u32) = x.min(y);
+    IntLt(x: i32, y: i32) = x < y;
+    IntLe(x: i32, y: i32) = x <= y;
+    UintLt(x: u32, y: u32) = x < y;
+    UintLe(x: u32, y: u32) = x <= y;
+    BitsEq(x: u32, y: u32) = x == y;
+    BitsNe(x: u32, y: u32) = x != y;
+    And(x: u32, y: u32) = x & y;
+    Or(x: u32, y: u32) = x | y;
+    Xor(x: u32, y: u32) = x ^ y;
+    Shl(x: u32, y: u32) = x.wrapping_shl(y);
+    IntShr(x: i32, y: u32) = x.wrapping_shr(y);
+    UintShr(x: u32, y: u32) = x.wrapping_shr(y);
+
+    Select(condition: bool, yes: u32, no: u32) = if condition { yes } else { no };
+
+    FloatToInt(x: f32) = x as i32;
+    FloatToUint(x: f32) = x as u32;
+    FloatToByte(x: f32) = u32::from(x as u8);
+    FloatToBool(x: f32) = x != 0.0;
+    FloatToBf16(x: u32) = u32::from(bf16_bits(x)) << 16;
+    IntToFloat(x: i32) = x as f32;
+    UintToFloat(x: u32) = x as f32;
+    ToByte(x: u32) = x & 0xff;
+    ToBool(x: u32) = x != 0;
+}
+
+/// `G(F(x..))`.
+struct After<F, G>(PhantomData<(F, G)>);
+
+impl<F: Function<N>, G: Function<1>, const N: usize> Function<N> for After<F, G> {
+    const LONG: bool = F::LONG || G::LONG;
+    #[inline(always)]
+    fn of<M: MulAdd>(words: [u32; N]) -> u32 {
+        G::of::<M>([F::of::<M>(words)])
     }
 }
 
-/// One element to one. `dtype` is the operand's type.
-#[inline(always)]
-pub(super) fn unary(op: Unary, dtype: DType, to: &mut [u32], a: &[u32]) {
+/// `G(F(x..), y)`.
+struct Then<F, G>(PhantomData<(F, G)>);
+
+/// `G(y, F(x..))`.
+struct Turned<F, G>(PhantomData<(F, G)>);
+
+macro_rules! compositions {
+    ($($inner:literal + 1 = $all:literal: $($x:ident),*;)*) => {$(
+        impl<F: Function<$inner>, G: Function<2>> Function<$all> for Then<F, G> {
+            #[inline(always)]
+            fn of<M: MulAdd>([$($x),*, y]: [u32; $all]) -> u32 {
+                G::of::<M>([F::of::<M>([$($x),*]), y])
+            }
+        }
+        impl<F: Function<$inner>, G: Function<2>> Function<$all> for Turned<F, G> {
+            #[inline(always)]
+            fn of<M: MulAdd>([$($x),*, y]: [u32; $all]) -> u32 {
+                G::of::<M>([y, F::of::<M>([$($x),*])])
+            }
+        }
+    )*};
+}
+
+compositions! {
+    1 + 1 = 2: a;
+    2 + 1 = 3: a, b;
+    3 + 1 = 4: a, b, c;
+}
+
+/// `F(a, b) ? yes : no`.
+struct Choose<F>(PhantomData<F>);
+
+impl<F: Function<2>> Function<4> for Choose<F> {
+    #[inline(always)]
+    fn of<M: MulAdd>([a, b, yes, no]: [u32; 4]) -> u32 {
+        if F::of::<M>([a, b]) != 0 { yes } else { no }
+    }
+}
+
+/// The loop of a function of one element of this type. What no type has was refused when the program was made.
+pub(super) fn unary(op: Unary, dtype: DType) -> Loop {
     match dtype {
-        DType::F32 => unary_float(op, to, bytemuck::cast_slice(a)),
-        DType::I32 => unary_int(op, bytemuck::cast_slice_mut(to), bytemuck::cast_slice(a)),
-        DType::Bool => map(to, a, |x| x ^ 1),
-        _ => unary_uint(op, to, a),
-    }
-}
-
-vectorised! {
-    fn unary_float(op: Unary, to: &mut [u32], a: &[f32]) {
-        if op == Unary::IsFinite {
-            return map(to, a, |x| u32::from(math::is_finite(x)));
-        }
-        let to: &mut [f32] = bytemuck::cast_slice_mut(to);
-        match op {
-            Unary::Neg => map(to, a, |x| -x),
-            Unary::Abs => map(to, a, |x| x.abs()),
-            // The comparison is false for NaN and 0, which stay what they are.
-            Unary::Sign => map(to, a, |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x }),
-            Unary::Exp => map(to, a, math::exp),
-            Unary::Log => map(to, a, math::log),
-            Unary::Expm1 => map(to, a, math::expm1),
-            Unary::Log1p => map(to, a, math::log1p),
-            Unary::Sqrt => map(to, a, |x| x.sqrt()),
-            Unary::Rsqrt => map(to, a, |x| 1.0 / x.sqrt()),
-            Unary::Reciprocal => map(to, a, |x| 1.0 / x),
-            Unary::Square => map(to, a, |x| x * x),
-            Unary::Sin => map(to, a, math::sin),
-            Unary::Cos => map(to, a, math::cos),
-            Unary::Tanh => map(to, a, math::tanh),
-            Unary::Sigmoid => map(to, a, math::sigmoid),
-            Unary::Softplus => map(to, a, math::softplus),
-            Unary::Erf => map(to, a, math::erf),
-            Unary::Erfinv => map(to, a, math::erfinv),
-            Unary::Relu => map(to, a, |x| if x < 0.0 { 0.0 } else { x }),
-            Unary::Floor => map(to, a, |x| x.floor()),
-            Unary::Ceil => map(to, a, |x| x.ceil()),
-            Unary::Round => map(to, a, |x| x.round_ties_even()),
-            // Refused when the program is made.
-            Unary::Not | Unary::IsFinite => {}
-        }
-    }
-    fn unary_int(op: Unary, to: &mut [i32], a: &[i32]) {
-        match op {
-            Unary::Neg => map(to, a, |x| x.wrapping_neg()),
-            Unary::Abs => map(to, a, |x| x.wrapping_abs()),
-            Unary::Sign => map(to, a, |x| x.signum()),
-            Unary::Square => map(to, a, |x| x.wrapping_mul(x)),
-            Unary::Relu => map(to, a, |x| x.max(0)),
-            Unary::Not => map(to, a, |x| !x),
-            // Refused when the program is made.
-            _ => {}
-        }
-    }
-    fn unary_uint(op: Unary, to: &mut [u32], a: &[u32]) {
-        match op {
-            Unary::Neg => map(to, a, |x| x.wrapping_neg()),
-            Unary::Abs | Unary::Relu => map(to, a, |x| x),
-            Unary::Sign => map(to, a, |x| x.min(1)),
-            Unary::Square => map(to, a, |x| x.wrapping_mul(x)),
-            Unary::Not => map(to, a, |x| !x),
-            // Refused when the program is made.
-            _ => {}
-        }
-    }
-}
-
-/// `second(first(a, b), c)` of floats, or `second(c, first(a, b))` if turned: `first` adds, subtracts or multiplies, `second`
-/// may divide too.
-#[inline(always)]
-pub(super) fn pair(
-    how: (Binary, Binary, bool),
-    to: &mut [u32],
-    a: Operand<'_, u32>,
-    b: Operand<'_, u32>,
-    c: Operand<'_, u32>,
-) {
-    pair_float(how, bytemuck::cast_slice_mut(to), a.floats(), b.floats(), c.floats());
-}
-
-/// `compare(a, b) ? yes : no` of floats: `compare` is `Lt` or `Le`.
-#[inline(always)]
-pub(super) fn choose(compare: Binary, to: &mut [u32], [a, b]: [Operand<'_, u32>; 2], [yes, no]: [Operand<'_, u32>; 2]) {
-    choose_float(compare, to, [a.floats(), b.floats()], [yes, no]);
-}
-
-/// Three elements to one; not all operands are one word.
-#[inline(always)]
-fn zip3<T: Copy, U: Copy, R>(
-    to: &mut [R],
-    a: Operand<'_, T>,
-    b: Operand<'_, T>,
-    c: Operand<'_, U>,
-    f: impl Fn(T, T, U) -> R,
-) {
-    match (a, b) {
-        (Operand::Many(a), Operand::Many(b)) => match c {
-            Operand::Many(c) => {
-                for ((r, &z), (&x, &y)) in to.iter_mut().zip(c).zip(a.iter().zip(b)) {
-                    *r = f(x, y, z);
-                }
-            }
-            Operand::One(z) => zip(to, Operand::Many(a), Operand::Many(b), |x, y| f(x, y, z)),
+        DType::F32 => unary_float(op),
+        DType::I32 => match op {
+            Unary::Neg => kernel::<IntNeg, 1>(),
+            Unary::Abs => kernel::<IntAbs, 1>(),
+            Unary::Sign => kernel::<IntSign, 1>(),
+            Unary::Square => kernel::<IntSquare, 1>(),
+            Unary::Relu => kernel::<IntRelu, 1>(),
+            Unary::Not => kernel::<BitsNot, 1>(),
+            _ => kernel::<Same, 1>(),
         },
-        (Operand::Many(a), Operand::One(y)) => match c {
-            Operand::Many(c) => {
-                for ((r, &z), &x) in to.iter_mut().zip(c).zip(a) {
-                    *r = f(x, y, z);
-                }
-            }
-            Operand::One(z) => map(to, a, |x| f(x, y, z)),
-        },
-        (Operand::One(x), Operand::Many(b)) => match c {
-            Operand::Many(c) => {
-                for ((r, &z), &y) in to.iter_mut().zip(c).zip(b) {
-                    *r = f(x, y, z);
-                }
-            }
-            Operand::One(z) => map(to, b, |y| f(x, y, z)),
-        },
-        (Operand::One(x), Operand::One(y)) => match c {
-            Operand::Many(c) => map(to, c, |z| f(x, y, z)),
-            Operand::One(z) => to.iter_mut().for_each(|r| *r = f(x, y, z)),
+        DType::Bool => kernel::<BoolNot, 1>(),
+        _ => match op {
+            Unary::Neg => kernel::<IntNeg, 1>(),
+            Unary::Sign => kernel::<UintSign, 1>(),
+            Unary::Square => kernel::<IntSquare, 1>(),
+            Unary::Not => kernel::<BitsNot, 1>(),
+            _ => kernel::<Same, 1>(),
         },
     }
 }
 
-vectorised! {
-    fn pair_float(
-        how: (Binary, Binary, bool),
-        to: &mut [f32],
-        a: Operand<'_, f32>,
-        b: Operand<'_, f32>,
-        c: Operand<'_, f32>,
-    ) {
-        match how {
-            (Binary::Add, Binary::Add, _) => zip3(to, a, b, c, |x, y, z| (x + y) + z),
-            (Binary::Add, Binary::Mul, _) => zip3(to, a, b, c, |x, y, z| (x + y) * z),
-            (Binary::Add, Binary::Sub, false) => zip3(to, a, b, c, |x, y, z| (x + y) - z),
-            (Binary::Add, Binary::Sub, true) => zip3(to, a, b, c, |x, y, z| z - (x + y)),
-            (Binary::Add, Binary::Div, false) => zip3(to, a, b, c, |x, y, z| (x + y) / z),
-            (Binary::Add, Binary::Div, true) => zip3(to, a, b, c, |x, y, z| z / (x + y)),
-            (Binary::Sub, Binary::Add, _) => zip3(to, a, b, c, |x, y, z| (x - y) + z),
-            (Binary::Sub, Binary::Mul, _) => zip3(to, a, b, c, |x, y, z| (x - y) * z),
-            (Binary::Sub, Binary::Sub, false) => zip3(to, a, b, c, |x, y, z| (x - y) - z),
-            (Binary::Sub, Binary::Sub, true) => zip3(to, a, b, c, |x, y, z| z - (x - y)),
-            (Binary::Sub, Binary::Div, false) => zip3(to, a, b, c, |x, y, z| (x - y) / z),
-            (Binary::Sub, Binary::Div, true) => zip3(to, a, b, c, |x, y, z| z / (x - y)),
-            (Binary::Mul, Binary::Add, _) => zip3(to, a, b, c, |x, y, z| (x * y) + z),
-            (Binary::Mul, Binary::Mul, _) => zip3(to, a, b, c, |x, y, z| (x * y) * z),
-            (Binary::Mul, Binary::Sub, false) => zip3(to, a, b, c, |x, y, z| (x * y) - z),
-            (Binary::Mul, Binary::Sub, true) => zip3(to, a, b, c, |x, y, z| z - (x * y)),
-            (Binary::Mul, Binary::Div, false) => zip3(to, a, b, c, |x, y, z| (x * y) / z),
-            (Binary::Mul, Binary::Div, true) => zip3(to, a, b, c, |x, y, z| z / (x * y)),
-            // No other pairs are made.
-            _ => {}
-        }
-    }
-    fn choose_float(compare: Binary, to: &mut [u32], of: [Operand<'_, f32>; 2], from: [Operand<'_, u32>; 2]) {
-        match compare {
-            Binary::Lt => choose_by(to, of, from, |x, y| x < y),
-            _ => choose_by(to, of, from, |x, y| x <= y),
-        }
+fn unary_float(op: Unary) -> Loop {
+    match op {
+        Unary::Neg => kernel::<FloatNeg, 1>(),
+        Unary::Abs => kernel::<FloatAbs, 1>(),
+        Unary::Sign => kernel::<FloatSign, 1>(),
+        Unary::Exp => kernel::<Exp, 1>(),
+        Unary::Log => kernel::<Log, 1>(),
+        Unary::Expm1 => kernel::<Expm1, 1>(),
+        Unary::Log1p => kernel::<Log1p, 1>(),
+        Unary::Sqrt => kernel::<FloatSqrt, 1>(),
+        Unary::Rsqrt => kernel::<Rsqrt, 1>(),
+        Unary::Reciprocal => kernel::<Reciprocal, 1>(),
+        Unary::Square => kernel::<FloatSquare, 1>(),
+        Unary::Sin => kernel::<Sin, 1>(),
+        Unary::Cos => kernel::<Cos, 1>(),
+        Unary::Tanh => kernel::<Tanh, 1>(),
+        Unary::Sigmoid => kernel::<Sigmoid, 1>(),
+        Unary::Softplus => kernel::<Softplus, 1>(),
+        Unary::Erf => kernel::<Erf, 1>(),
+        Unary::Erfinv => kernel::<Erfinv, 1>(),
+        Unary::Relu => kernel::<FloatRelu, 1>(),
+        Unary::Floor => kernel::<Floor, 1>(),
+        Unary::Ceil => kernel::<Ceil, 1>(),
+        Unary::Round => kernel::<Round, 1>(),
+        Unary::IsFinite => kernel::<IsFinite, 1>(),
+        Unary::Not => kernel::<Same, 1>(),
     }
 }
 
-#[inline(always)]
-fn choose_by(
-    to: &mut [u32],
-    [a, b]: [Operand<'_, f32>; 2],
-    [yes, no]: [Operand<'_, u32>; 2],
-    holds: impl Fn(f32, f32) -> bool,
-) {
-    match (yes, no) {
-        (Operand::One(yes), Operand::One(no)) => zip(to, a, b, |x, y| if holds(x, y) { yes } else { no }),
-        (Operand::Many(_), Operand::One(no)) => zip3(to, a, b, yes, |x, y, z| if holds(x, y) { z } else { no }),
-        (Operand::One(yes), Operand::Many(_)) => zip3(to, a, b, no, |x, y, z| if holds(x, y) { yes } else { z }),
-        (Operand::Many(yes), Operand::Many(no)) => {
-            let of = to.iter_mut().zip(yes.iter().zip(no));
-            match (a, b) {
-                (Operand::Many(a), Operand::Many(b)) => {
-                    for ((r, (&p, &q)), (&x, &y)) in of.zip(a.iter().zip(b)) {
-                        *r = if holds(x, y) { p } else { q };
-                    }
-                }
-                (Operand::Many(a), Operand::One(y)) => {
-                    for ((r, (&p, &q)), &x) in of.zip(a) {
-                        *r = if holds(x, y) { p } else { q };
-                    }
-                }
-                (Operand::One(x), Operand::Many(b)) => {
-                    for ((r, (&p, &q)), &y) in of.zip(b) {
-                        *r = if holds(x, y) { p } else { q };
-                    }
-                }
-                (Operand::One(x), Operand::One(y)) => to.copy_from_slice(if holds(x, y) { yes } else { no }),
-            }
-        }
-    }
-}
-
-/// Two elements to one. `dtype` is the operands' type.
-#[inline(always)]
-pub(super) fn binary(op: Binary, dtype: DType, to: &mut [u32], a: Operand<'_, u32>, b: Operand<'_, u32>) {
+/// The loop of a function of two elements of this type.
+pub(super) fn binary(op: Binary, dtype: DType) -> Loop {
     match dtype {
-        DType::F32 if op.is_comparison() => compare_float(op, to, a.floats(), b.floats()),
-        DType::F32 => binary_float(op, bytemuck::cast_slice_mut(to), a.floats(), b.floats()),
-        DType::I32 if op.is_comparison() => compare_int(op, to, a.ints(), b.ints()),
-        DType::I32 => binary_int(op, bytemuck::cast_slice_mut(to), a.ints(), b.ints()),
-        _ => binary_uint(op, to, a, b),
+        DType::F32 => match op {
+            Binary::Add => kernel::<FloatAdd, 2>(),
+            Binary::Sub => kernel::<FloatSub, 2>(),
+            Binary::Mul => kernel::<FloatMul, 2>(),
+            Binary::Div => kernel::<FloatDiv, 2>(),
+            Binary::Rem => kernel::<FloatRem, 2>(),
+            Binary::Pow => kernel::<Pow, 2>(),
+            Binary::Max => kernel::<FloatMax, 2>(),
+            Binary::Min => kernel::<FloatMin, 2>(),
+            Binary::Eq => kernel::<FloatEq, 2>(),
+            Binary::Ne => kernel::<FloatNe, 2>(),
+            Binary::Lt => kernel::<FloatLt, 2>(),
+            _ => kernel::<FloatLe, 2>(),
+        },
+        DType::I32 => match op {
+            Binary::Div => kernel::<IntDiv, 2>(),
+            Binary::Rem => kernel::<IntRem, 2>(),
+            Binary::Max => kernel::<IntMax, 2>(),
+            Binary::Min => kernel::<IntMin, 2>(),
+            Binary::Lt => kernel::<IntLt, 2>(),
+            Binary::Le => kernel::<IntLe, 2>(),
+            Binary::Shr => kernel::<IntShr, 2>(),
+            _ => binary_bits(op),
+        },
+        // Also for `Bool`, whose words are 0 and 1.
+        _ => match op {
+            Binary::Div => kernel::<UintDiv, 2>(),
+            Binary::Rem => kernel::<UintRem, 2>(),
+            Binary::Max => kernel::<UintMax, 2>(),
+            Binary::Min => kernel::<UintMin, 2>(),
+            Binary::Lt => kernel::<UintLt, 2>(),
+            Binary::Le => kernel::<UintLe, 2>(),
+            Binary::Shr => kernel::<UintShr, 2>(),
+            _ => binary_bits(op),
+        },
     }
 }
 
-vectorised! {
-    fn binary_float(op: Binary, to: &mut [f32], a: Operand<'_, f32>, b: Operand<'_, f32>) {
-        match op {
-            Binary::Add => zip(to, a, b, |x, y| x + y),
-            Binary::Sub => zip(to, a, b, |x, y| x - y),
-            Binary::Mul => zip(to, a, b, |x, y| x * y),
-            Binary::Div => zip(to, a, b, |x, y| x / y),
-            Binary::Rem => zip(to, a, b, |x, y| x % y),
-            Binary::Pow => zip(to, a, b, math::pow),
-            // NaN in either operand is the result.
-            Binary::Max => zip(to, a, b, |x, y| if x > y || math::is_nan(x) { x } else { y }),
-            Binary::Min => zip(to, a, b, |x, y| if x < y || math::is_nan(x) { x } else { y }),
-            // Refused when the program is made.
-            _ => {}
-        }
-    }
-    fn compare_float(op: Binary, to: &mut [u32], a: Operand<'_, f32>, b: Operand<'_, f32>) {
-        match op {
-            Binary::Eq => zip(to, a, b, |x, y| u32::from(x == y)),
-            Binary::Ne => zip(to, a, b, |x, y| u32::from(x != y)),
-            Binary::Lt => zip(to, a, b, |x, y| u32::from(x < y)),
-            _ => zip(to, a, b, |x, y| u32::from(x <= y)),
-        }
-    }
-    fn binary_int(op: Binary, to: &mut [i32], a: Operand<'_, i32>, b: Operand<'_, i32>) {
-        match op {
-            Binary::Add => zip(to, a, b, |x, y| x.wrapping_add(y)),
-            Binary::Sub => zip(to, a, b, |x, y| x.wrapping_sub(y)),
-            Binary::Mul => zip(to, a, b, |x, y| x.wrapping_mul(y)),
-            Binary::Div => zip(to, a, b, |x, y| if y == 0 { 0 } else { x.wrapping_div(y) }),
-            Binary::Rem => zip(to, a, b, |x, y| if y == 0 { 0 } else { x.wrapping_rem(y) }),
-            Binary::Max => zip(to, a, b, |x, y| x.max(y)),
-            Binary::Min => zip(to, a, b, |x, y| x.min(y)),
-            Binary::And => zip(to, a, b, |x, y| x & y),
-            Binary::Or => zip(to, a, b, |x, y| x | y),
-            Binary::Xor => zip(to, a, b, |x, y| x ^ y),
-            Binary::Shl => zip(to, a, b, |x, y| x.wrapping_shl(y as u32)),
-            Binary::Shr => zip(to, a, b, |x, y| x.wrapping_shr(y as u32)),
-            // Refused when the program is made.
-            _ => {}
-        }
-    }
-    fn compare_int(op: Binary, to: &mut [u32], a: Operand<'_, i32>, b: Operand<'_, i32>) {
-        match op {
-            Binary::Eq => zip(to, a, b, |x, y| u32::from(x == y)),
-            Binary::Ne => zip(to, a, b, |x, y| u32::from(x != y)),
-            Binary::Lt => zip(to, a, b, |x, y| u32::from(x < y)),
-            _ => zip(to, a, b, |x, y| u32::from(x <= y)),
-        }
-    }
-    // Also for `Bool`, whose words are 0 and 1.
-    fn binary_uint(op: Binary, to: &mut [u32], a: Operand<'_, u32>, b: Operand<'_, u32>) {
-        match op {
-            Binary::Add => zip(to, a, b, |x, y| x.wrapping_add(y)),
-            Binary::Sub => zip(to, a, b, |x, y| x.wrapping_sub(y)),
-            Binary::Mul => zip(to, a, b, |x, y| x.wrapping_mul(y)),
-            Binary::Div => zip(to, a, b, |x, y| x.checked_div(y).unwrap_or(0)),
-            Binary::Rem => zip(to, a, b, |x, y| x.checked_rem(y).unwrap_or(0)),
-            Binary::Max => zip(to, a, b, |x, y| x.max(y)),
-            Binary::Min => zip(to, a, b, |x, y| x.min(y)),
-            Binary::And => zip(to, a, b, |x, y| x & y),
-            Binary::Or => zip(to, a, b, |x, y| x | y),
-            Binary::Xor => zip(to, a, b, |x, y| x ^ y),
-            Binary::Shl => zip(to, a, b, |x, y| x.wrapping_shl(y)),
-            Binary::Shr => zip(to, a, b, |x, y| x.wrapping_shr(y)),
-            Binary::Eq => zip(to, a, b, |x, y| u32::from(x == y)),
-            Binary::Ne => zip(to, a, b, |x, y| u32::from(x != y)),
-            Binary::Lt => zip(to, a, b, |x, y| u32::from(x < y)),
-            Binary::Le => zip(to, a, b, |x, y| u32::from(x <= y)),
-            Binary::Pow => {}
-        }
-    }
-    /// `condition ? a : b` where the condition is given for each element.
-    pub(super) fn select(to: &mut [u32], condition: &[u32], a: Operand<'_, u32>, b: Operand<'_, u32>) {
-        match (a, b) {
-            (Operand::Many(a), Operand::Many(b)) => {
-                for ((r, &c), (&x, &y)) in to.iter_mut().zip(condition).zip(a.iter().zip(b)) {
-                    *r = if c != 0 { x } else { y };
-                }
-            }
-            (Operand::Many(a), Operand::One(y)) => {
-                for ((r, &c), &x) in to.iter_mut().zip(condition).zip(a) {
-                    *r = if c != 0 { x } else { y };
-                }
-            }
-            (Operand::One(x), Operand::Many(b)) => {
-                for ((r, &c), &y) in to.iter_mut().zip(condition).zip(b) {
-                    *r = if c != 0 { x } else { y };
-                }
-            }
-            (Operand::One(x), Operand::One(y)) => map(to, condition, |c| if c != 0 { x } else { y }),
-        }
-    }
-    fn cast_once(from: DType, dtype: DType, to: &mut [u32], a: &[u32]) {
-        match (from, dtype) {
-            (DType::F32, DType::F16) => round_half(bytemuck::cast_slice_mut(to), bytemuck::cast_slice(a)),
-            (DType::F32, DType::BF16) => map(to, a, |x| u32::from(bf16_bits(x)) << 16),
-            (DType::F32, DType::I32) => map(to, a, |x| f32::from_bits(x) as i32 as u32),
-            (DType::F32, DType::U32) => map(to, a, |x| f32::from_bits(x) as u32),
-            (DType::F32, DType::U8) => map(to, a, |x| u32::from(f32::from_bits(x) as u8)),
-            (DType::F32, DType::Bool) => map(to, a, |x| u32::from(f32::from_bits(x) != 0.0)),
-            (DType::I32, DType::F32) => map(to, a, |x| (x as i32 as f32).to_bits()),
-            (DType::U32 | DType::Bool, DType::F32) => map(to, a, |x| (x as f32).to_bits()),
-            (DType::I32 | DType::U32, DType::U8) => map(to, a, |x| x & 0xff),
-            (DType::I32 | DType::U32, DType::Bool) => map(to, a, |x| u32::from(x != 0)),
-            _ => map(to, a, |x| x),
-        }
+/// What is the same with a sign and without.
+fn binary_bits(op: Binary) -> Loop {
+    match op {
+        Binary::Add => kernel::<IntAdd, 2>(),
+        Binary::Sub => kernel::<IntSub, 2>(),
+        Binary::Mul => kernel::<IntMul, 2>(),
+        Binary::And => kernel::<And, 2>(),
+        Binary::Or => kernel::<Or, 2>(),
+        Binary::Xor => kernel::<Xor, 2>(),
+        Binary::Shl => kernel::<Shl, 2>(),
+        Binary::Ne => kernel::<BitsNe, 2>(),
+        _ => kernel::<BitsEq, 2>(),
     }
 }
 
-/// From a compute type to what the storage type `dtype` can hold, in that type's compute type.
+/// The loop of `condition ? yes : no`.
+pub(super) fn select() -> Loop {
+    kernel::<Select, 3>()
+}
+
+/// How a function of two floats uses what a loop has computed so far, and another operand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outer {
+    pub op: Binary,
+    /// Whether the other operand comes first.
+    pub turned: bool,
+}
+
+/// The loop of `second(first(a, b), c)` of floats, where there is one.
+pub(super) fn pair(first: Binary, second: Outer) -> Option<Loop> {
+    match first {
+        Binary::Add => outer::<FloatAdd, 2, 3>(second),
+        Binary::Sub => outer::<FloatSub, 2, 3>(second),
+        Binary::Mul => outer::<FloatMul, 2, 3>(second),
+        _ => None,
+    }
+}
+
+/// The loop of `third(second(first(a, b), c), d)` of floats, where there is one.
+pub(super) fn triple(first: Binary, second: Outer, third: Outer) -> Option<Loop> {
+    match first {
+        Binary::Add => triple_with::<FloatAdd>(second, third),
+        Binary::Sub => triple_with::<FloatSub>(second, third),
+        Binary::Mul => triple_with::<FloatMul>(second, third),
+        _ => None,
+    }
+}
+
+fn triple_with<F: Function<2>>(second: Outer, third: Outer) -> Option<Loop> {
+    match (second.op, second.turned) {
+        (Binary::Add, _) => outer::<Then<F, FloatAdd>, 3, 4>(third),
+        (Binary::Mul, _) => outer::<Then<F, FloatMul>, 3, 4>(third),
+        (Binary::Sub, false) => outer::<Then<F, FloatSub>, 3, 4>(third),
+        (Binary::Sub, true) => outer::<Turned<F, FloatSub>, 3, 4>(third),
+        (Binary::Div, false) => outer::<Then<F, FloatDiv>, 3, 4>(third),
+        _ => None,
+    }
+}
+
+/// The loop of `second(first(a), b)` of floats, where there is one.
+pub(super) fn over(first: Unary, second: Outer) -> Option<Loop> {
+    match first {
+        Unary::Sqrt => outer::<FloatSqrt, 1, 2>(second),
+        Unary::Relu => outer::<FloatRelu, 1, 2>(second),
+        Unary::Abs => outer::<FloatAbs, 1, 2>(second),
+        _ => None,
+    }
+}
+
+fn outer<F: Function<N>, const N: usize, const ALL: usize>(outer: Outer) -> Option<Loop>
+where
+    Then<F, FloatAdd>: Function<ALL>,
+    Then<F, FloatMul>: Function<ALL>,
+    Then<F, FloatSub>: Function<ALL>,
+    Turned<F, FloatSub>: Function<ALL>,
+    Then<F, FloatDiv>: Function<ALL>,
+    Turned<F, FloatDiv>: Function<ALL>,
+{
+    match (outer.op, outer.turned) {
+        (Binary::Add, _) => Some(kernel::<Then<F, FloatAdd>, ALL>()),
+        (Binary::Mul, _) => Some(kernel::<Then<F, FloatMul>, ALL>()),
+        (Binary::Sub, false) => Some(kernel::<Then<F, FloatSub>, ALL>()),
+        (Binary::Sub, true) => Some(kernel::<Turned<F, FloatSub>, ALL>()),
+        (Binary::Div, false) => Some(kernel::<Then<F, FloatDiv>, ALL>()),
+        (Binary::Div, true) => Some(kernel::<Turned<F, FloatDiv>, ALL>()),
+        _ => None,
+    }
+}
+
+/// The loop of `second(first(a, b))` of floats, where there is one, and whether it takes long.
+pub(super) fn after(first: Binary, second: Unary) -> Option<(Loop, bool)> {
+    match first {
+        Binary::Add => after_with::<FloatAdd>(second),
+        Binary::Sub => after_with::<FloatSub>(second),
+        Binary::Mul => after_with::<FloatMul>(second),
+        _ => None,
+    }
+}
+
+fn after_with<F: Function<2>>(second: Unary) -> Option<(Loop, bool)> {
+    match second {
+        Unary::Neg => Some((kernel::<After<F, FloatNeg>, 2>(), false)),
+        Unary::Abs => Some((kernel::<After<F, FloatAbs>, 2>(), false)),
+        Unary::Square => Some((kernel::<After<F, FloatSquare>, 2>(), false)),
+        Unary::Sqrt => Some((kernel::<After<F, FloatSqrt>, 2>(), true)),
+        Unary::Rsqrt => Some((kernel::<After<F, Rsqrt>, 2>(), true)),
+        Unary::Relu => Some((kernel::<After<F, FloatRelu>, 2>(), false)),
+        Unary::Exp => Some((kernel::<After<F, Exp>, 2>(), true)),
+        Unary::Tanh => Some((kernel::<After<F, Tanh>, 2>(), true)),
+        Unary::Sigmoid => Some((kernel::<After<F, Sigmoid>, 2>(), true)),
+        Unary::Erf => Some((kernel::<After<F, Erf>, 2>(), true)),
+        _ => None,
+    }
+}
+
+/// The loop of `float(bits >> shift) * scale`.
+pub(super) fn uniform() -> Loop {
+    kernel::<Then<After<UintShr, UintToFloat>, FloatMul>, 3>()
+}
+
+/// The loop of `compare(a, b) ? yes : no` of floats, where there is one.
+pub(super) fn choose(compare: Binary) -> Option<Loop> {
+    match compare {
+        Binary::Lt => Some(kernel::<Choose<FloatLt>, 4>()),
+        Binary::Le => Some(kernel::<Choose<FloatLe>, 4>()),
+        _ => None,
+    }
+}
+
+/// The loop from a compute type to what the storage type `dtype` can hold, in that type's compute type.
 ///
 /// Floats become integers by rounding toward zero; what does not fit saturates, NaN gives 0. Integers become `U8`
 /// modulo 256. `Bool` is whether the value is not 0.
-pub(super) fn cast(from: DType, dtype: DType, to: &mut [u32], a: &[u32]) {
-    if from == DType::F32 || !matches!(dtype, DType::F16 | DType::BF16) {
-        return cast_once(from, dtype, to, a);
-    }
-    let mut floats = [0; 256];
-    for (to, a) in to.chunks_mut(floats.len()).zip(a.chunks(floats.len())) {
-        let floats = &mut floats[..a.len()];
-        cast_once(from, DType::F32, floats, a);
-        cast_once(DType::F32, dtype, to, floats);
+pub(super) fn cast(from: DType, dtype: DType) -> Loop {
+    match (from, dtype) {
+        (DType::F32, DType::F16) => round_half::<Same>,
+        (DType::F32, DType::BF16) => kernel::<FloatToBf16, 1>(),
+        (DType::F32, DType::I32) => kernel::<FloatToInt, 1>(),
+        (DType::F32, DType::U32) => kernel::<FloatToUint, 1>(),
+        (DType::F32, DType::U8) => kernel::<FloatToByte, 1>(),
+        (DType::F32, DType::Bool) => kernel::<FloatToBool, 1>(),
+        (DType::I32, DType::F32) => kernel::<IntToFloat, 1>(),
+        (DType::I32, DType::F16) => round_half::<IntToFloat>,
+        (DType::I32, DType::BF16) => kernel::<After<IntToFloat, FloatToBf16>, 1>(),
+        (DType::U32 | DType::Bool, DType::F32) => kernel::<UintToFloat, 1>(),
+        (DType::U32 | DType::Bool, DType::F16) => round_half::<UintToFloat>,
+        (DType::U32 | DType::Bool, DType::BF16) => kernel::<After<UintToFloat, FloatToBf16>, 1>(),
+        (DType::I32 | DType::U32, DType::U8) => kernel::<ToByte, 1>(),
+        (DType::I32 | DType::U32, DType::Bool) => kernel::<ToBool, 1>(),
+        _ => kernel::<Same, 1>(),
     }
 }
 
-#[inline(always)]
-fn round_half(to: &mut [f32], a: &[f32]) {
-    let mut narrow = [f16::ZERO; 256];
-    for (to, a) in to.chunks_mut(256).zip(a.chunks(256)) {
-        let narrow = &mut narrow[..a.len().min(256)];
-        narrow.convert_from_f32_slice(a);
-        narrow.convert_to_f32_slice(to);
+/// What `F` makes of words, rounded to half floats: the library converts slices.
+fn round_half<F: Function<1>>(to: Mem<'_>, len: usize, values: &[Source<'_>], operands: &[usize; OPERANDS]) {
+    let Some(source) = values.get(operands[0]) else { return };
+    let mut at = 0;
+    while at < len {
+        let n = (len - at).min(256);
+        let (mut floats, mut narrow) = ([0.0; 256], [f16::ZERO; 256]);
+        match source.word() {
+            Some(word) => floats.fill(f32::of(F::of::<Separate>([word]))),
+            None => map(&mut floats[..n], source.words().read(at, n), |word| f32::of(F::of::<Separate>([word]))),
+        }
+        narrow[..n].convert_from_f32_slice(&floats[..n]);
+        narrow[..n].convert_to_f32_slice(to.write(at, n));
+        at += n;
     }
 }
 
@@ -432,5 +504,61 @@ vectorised! {
     /// Cuts words to stored elements.
     pub(super) fn narrow_bytes(to: &mut [u8], from: &[u32]) {
         map(to, from, |x| x as u8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::simd::{Isa, isa},
+        *,
+    };
+    use formulas::Fused;
+
+    /// What a loop makes of every 4099th word, and of the ends of all ranges.
+    fn all_words() -> Vec<u32> {
+        let ends = [0.0, 1.0, f32::MIN_POSITIVE, f32::MAX, f32::INFINITY, f32::NAN, 1e-45, 88.8, 104.0, 0.921_875];
+        let ends = ends.into_iter().flat_map(|x| [x, -x]).map(f32::to_bits);
+        ends.clone().chain(ends.map(|word| word.wrapping_add(1))).chain((0..=u32::MAX).step_by(4099)).collect()
+    }
+
+    fn agrees<F: Function<1>>(name: &str) {
+        let mut words = all_words();
+        let mut got = vec![0; words.len()];
+        let want: Vec<u32> = words
+            .iter()
+            .map(|&word| if isa() == Isa::Base { F::of::<Separate>([word]) } else { F::of::<Fused>([word]) })
+            .collect();
+        let mut values = [Source::EMPTY];
+        values[0].set_many(Mem::over(&mut words));
+        kernel::<F, 1>()(Mem::over(&mut got), want.len(), &values, &[0; OPERANDS]);
+        for ((&word, &got), &want) in words.iter().zip(&got).zip(&want) {
+            let (x, got, want) = (f32::from_bits(word), f32::from_bits(got), f32::from_bits(want));
+            assert!(
+                got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(),
+                "{name}({x:e}): {got:e}, not {want:e}"
+            );
+        }
+    }
+
+    /// Vectors hold what the formula gives for each element alone, over the whole range of floats.
+    #[test]
+    fn loops_compute_their_formulas() {
+        agrees::<Exp>("exp");
+        agrees::<Log>("log");
+        agrees::<Expm1>("expm1");
+        agrees::<Log1p>("log1p");
+        agrees::<Sin>("sin");
+        agrees::<Cos>("cos");
+        agrees::<Tanh>("tanh");
+        agrees::<Sigmoid>("sigmoid");
+        agrees::<Softplus>("softplus");
+        agrees::<Erf>("erf");
+        agrees::<Erfinv>("erfinv");
+        agrees::<FloatSign>("sign");
+        agrees::<FloatRelu>("relu");
+        agrees::<FloatToBf16>("bf16");
+        agrees::<FloatToInt>("int");
+        agrees::<FloatToByte>("byte");
     }
 }

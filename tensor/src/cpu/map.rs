@@ -56,8 +56,8 @@ pub(super) fn cost(program: &Program) -> f64 {
             Unary::Neg | Unary::Abs | Unary::Square | Unary::Relu | Unary::Not | Unary::IsFinite | Unary::Sign,
             _,
         ) => 0.06,
-        Kind::Unary(..) => 0.5,
-        Kind::Pair { .. } | Kind::Choose { .. } => 0.08,
+        Kind::Unary(..) | Kind::Fused { long: true, .. } => 0.5,
+        Kind::Pair { .. } | Kind::Fused { .. } => 0.08,
         Kind::Acc | Kind::Const(_) | Kind::Scalar(_) => 0.0,
         _ => 0.06,
     });

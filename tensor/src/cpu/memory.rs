@@ -4,7 +4,8 @@
 //! its length and the element type's alignment, so no foreign memory is touched, and only plain old data is read. What the
 //! compiler cannot check is that no two slices that overlap are in use where one of them is written. This holds because
 //! the pieces a kernel is cut into write disjoint elements, a plan never lets a kernel read what it writes elsewhere, and
-//! an element that is updated in place is copied to a register before it is written (see `program`).
+//! an element that is updated in place is copied to a register before it is written, or written by a loop that reads its
+//! operands first and goes by pointers (see `program` and `lanes`).
 
 use crate::error::{Error, Result, bytes_for_people};
 use bytemuck::{AnyBitPattern, NoUninit};
@@ -93,6 +94,10 @@ impl<'a> Mem<'a> {
     /// Number of whole elements of this type.
     pub(super) fn count<T>(self) -> usize {
         self.len / size_of::<T>()
+    }
+    /// Whether its first `count` words are inside and aligned.
+    pub(super) fn has_words(self, count: usize) -> bool {
+        count <= self.count::<u32>() && self.first.cast::<u32>().is_aligned()
     }
     fn holds<T>(self, first: usize, count: usize) -> bool {
         let fits = first.checked_add(count).is_some_and(|end| end <= self.count::<T>());

@@ -8,11 +8,12 @@
 //! | --- | --- |
 //! | `compile` | a plan's steps, checked and prepared |
 //! | `program`, `bounds`, `tile` | blocks: coalesced axes, checked accesses, registers; running them over tiles |
-//! | `element`, `storage` | functions of elements; loads and stores of every type |
+//! | `element`, `lanes`, `storage` | functions of elements; their loops; loads and stores of every type |
+//! | `pairs`, `random` | instructions that become one loop; random bits |
 //! | `map`, `reduce`, `rows`, `matmul`, `conv`, `pooling`, `gather`, `line` | what comes before a block |
 //! | `profile` | what each kernel of a run took, if asked |
 //! | `gemm`, `micro` | packing and the micro-kernels of products |
-//! | `memory`, `threads`, `simd`, `vector`, `micro`, `conv/winograd/transform` | the modules with `unsafe`, each with its argument |
+//! | `memory`, `threads`, `simd`, `vector`, `lanes`, `micro`, `conv/winograd/transform` | the modules with `unsafe`, each with its argument |
 //!
 //! ```
 //! use addax_tensor::{cpu::CpuExecutor, executor::Executor};
@@ -28,6 +29,7 @@ mod conv;
 mod element;
 mod gather;
 mod gemm;
+mod lanes;
 mod line;
 mod map;
 mod matmul;
@@ -37,6 +39,7 @@ mod pairs;
 mod pooling;
 mod profile;
 mod program;
+mod random;
 mod reduce;
 mod rows;
 mod simd;

@@ -5,7 +5,12 @@
 //! that a load is either the memory itself (stride 1), one word (stride 0) or a strided copy. Where rows are short, tiles
 //! span them, and only loads that are dense over the whole space avoid a copy.
 
-use super::{memory::Mem, pairs, storage};
+use super::{
+    element::{self, Outer},
+    lanes::{COPIES, LANES, Loop, OPERANDS},
+    memory::Mem,
+    pairs, storage,
+};
 use crate::{
     dtype::DType,
     error::{Error, Result},
@@ -17,14 +22,16 @@ use crate::{
 pub(super) const MAX_INSTS: usize = 128;
 /// Most axes of a space after coalescing.
 pub(super) const MAX_RANK: usize = 8;
-/// Bytes of registers of one thread.
+/// Bytes of registers of one thread, and of the copies of words that are the same for all elements.
 pub(super) const REGISTER_BYTES: usize = 512 << 10;
 /// Bytes of slots of one thread.
 pub(super) const SLOT_BYTES: usize = 256 << 10;
+/// Bytes for the copies of one word.
+pub(super) const ROOM_BYTES: usize = 4 * COPIES;
 /// Elements of a tile, where registers have room.
 const TILE: usize = 512;
-/// Rows at least this long hold whole tiles; shorter ones share them.
-const LONG_ROW: usize = 256;
+/// Rows longer than this hold whole tiles; shorter ones share them.
+const SHORT_ROW: usize = TILE / 2;
 
 /// What a program must know of an argument.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +78,14 @@ pub(super) struct Place {
     pub linear: bool,
 }
 
+impl Place {
+    /// Whether it is the same element of the same argument at every index.
+    fn is_same(&self, other: &Place) -> bool {
+        let lines = (self.line.base, self.line.strides) == (other.line.base, other.line.strides);
+        self.arg == other.arg && lines && self.limits.is_empty() && other.limits.is_empty()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Load(Place),
@@ -96,17 +111,19 @@ pub(super) enum Kind {
     /// `condition ? yes : no`.
     Select([usize; 3]),
     Cast(usize, DType),
-    /// `second(first(a, b), c)` of floats; `second(c, first(a, b))` if turned.
+    /// Two instructions in one loop, which may become three.
     Pair {
         first: Binary,
-        second: Binary,
-        turned: bool,
+        second: Outer,
         operands: [usize; 3],
     },
-    /// `compare(a, b) ? yes : no`, where floats are compared.
-    Choose {
-        compare: Binary,
-        operands: [usize; 4],
+    /// Other instructions in one loop.
+    Fused {
+        run: Loop,
+        operands: [usize; OPERANDS],
+        count: usize,
+        /// Whether one of them takes long.
+        long: bool,
     },
 }
 
@@ -135,7 +152,7 @@ impl Kind {
             Kind::Unary(_, a) | Kind::Cast(a, _) | Kind::Keep(_, a) => std::slice::from_mut(a).iter_mut(),
             Kind::Binary(_, operands) => operands.iter_mut(),
             Kind::Select(operands) | Kind::Pair { operands, .. } => operands.iter_mut(),
-            Kind::Choose { operands, .. } => operands.iter_mut(),
+            Kind::Fused { operands, count, .. } => operands[..*count].iter_mut(),
         }
     }
 }
@@ -157,6 +174,32 @@ pub(super) struct Op {
     pub copy: bool,
     /// Whether the result is the same everywhere.
     pub constant: bool,
+    /// The loop that computes it, where it is a function of other results.
+    pub run: Option<Loop>,
+    /// What the loop reads.
+    pub operands: [usize; OPERANDS],
+}
+
+impl Op {
+    /// The loop of its kind.
+    fn find_loop(&mut self) {
+        // Where there are fewer operands, the first one once more: it says no less about the rest.
+        let mut operands = self.kind.operands();
+        let first = operands.next().unwrap_or(0);
+        self.operands = [first; OPERANDS];
+        for (to, r) in self.operands[1..].iter_mut().zip(operands) {
+            *to = r;
+        }
+        self.run = match self.kind {
+            Kind::Unary(op, _) => Some(element::unary(op, self.from)),
+            Kind::Binary(op, _) => Some(element::binary(op, self.from)),
+            Kind::Select(_) => Some(element::select()),
+            Kind::Cast(_, dtype) => Some(element::cast(self.from, dtype)),
+            Kind::Pair { first, second, .. } => element::pair(first, second),
+            Kind::Fused { run, .. } => Some(run),
+            _ => None,
+        };
+    }
 }
 
 /// See the module.
@@ -247,7 +290,18 @@ impl Program {
                 _ => Block::operands(inst).iter().all(|&r| ops[r as usize].constant),
             };
             let from = Block::operands(inst).first().map_or(dtype, |&r| block.dtypes[r as usize]);
-            ops.push(Op { kind, dtype, from, slot: 0, direct: None, keep: None, copy: false, constant });
+            ops.push(Op {
+                kind,
+                dtype,
+                from,
+                slot: 0,
+                direct: None,
+                keep: None,
+                copy: false,
+                constant,
+                run: None,
+                operands: [0; OPERANDS],
+            });
         }
         let mut stores = Vec::with_capacity(block.stores.len());
         for store in &block.stores {
@@ -259,11 +313,15 @@ impl Program {
             }
         }
         pairs::fuse(&mut ops, &mut stores);
+        ops.iter_mut().for_each(Op::find_loop);
         let slots = place_registers(&mut ops, &stores);
         let inner = axes.lens[axes.rank - 1];
-        let spanning = inner < LONG_ROW && axes.rank > 1;
-        let pitch = TILE.min(REGISTER_BYTES / (4 * slots.max(1)) / 16 * 16);
-        let tile = if spanning { pitch / inner * inner } else { pitch };
+        let spanning = inner <= SHORT_ROW && axes.rank > 1;
+        let pitch = TILE.min((REGISTER_BYTES - ROOM_BYTES * MAX_INSTS) / (4 * slots.max(1)) / LANES * LANES);
+        // Whole rows, and whole vectors too if so many rows fit.
+        let vectors = inner << (LANES.trailing_zeros() - inner.trailing_zeros().min(LANES.trailing_zeros()));
+        let unit = if vectors <= pitch { vectors } else { inner };
+        let tile = if spanning { pitch / unit * unit } else { pitch };
         settle_aliases(args, &mut ops, &stores, axes.rank, spanning);
         Ok(Program { rank: axes.rank, axes: axes.lens, inner, spanning, tile, pitch, ops, stores })
     }
@@ -277,15 +335,14 @@ impl Program {
             _ => None,
         }
     }
-    /// Coalesced index of a position.
-    pub(super) fn index(&self, position: usize) -> [usize; MAX_RANK] {
-        let mut index = [0; MAX_RANK];
+    /// Writes the coalesced index of a position.
+    pub(super) fn locate(&self, position: usize, index: &mut [usize; MAX_RANK]) {
         let mut rest = position;
-        for axis in (0..self.rank).rev() {
+        for axis in (1..self.rank).rev() {
             index[axis] = rest % self.axes[axis];
             rest /= self.axes[axis];
         }
-        index
+        index[0] = rest;
     }
     /// Whether it uses slots up to this number only, and rows of this many.
     pub(super) fn stays_within(&self, slots: usize, rows: usize) -> bool {
@@ -372,8 +429,19 @@ fn place_registers(ops: &mut [Op], stores: &[(usize, Place)]) -> usize {
 /// Decides which results are computed in the memory they are stored to, and which loads must be copied first.
 fn settle_aliases(args: &[ArgInfo], ops: &mut [Op], stores: &[(usize, Place)], rank: usize, spanning: bool) {
     let memory = |place: &Place| args[place.arg].same_as;
+    let mut last_use = vec![0; ops.len()];
+    for (at, op) in ops.iter().enumerate() {
+        op.kind.operands().for_each(|r| last_use[r] = at);
+    }
+    stores.iter().for_each(|(reg, _)| last_use[*reg] = usize::MAX);
     for (number, (reg, place)) in stores.iter().enumerate() {
-        let loaded = ops.iter().any(|op| matches!(&op.kind, Kind::Load(from) if memory(from) == memory(place)));
+        // Nobody may need what was there: each load of this memory is of the same element, and used no later than here, where
+        // a loop reads its operands before it writes.
+        let looped = ops[*reg].run.is_some();
+        let loaded = ops.iter().enumerate().any(|(at, op)| match &op.kind {
+            Kind::Load(from) if memory(from) == memory(place) => !looped || !from.is_same(place) || last_use[at] > *reg,
+            _ => false,
+        });
         let dense = if spanning { place.linear } else { place.line.strides[rank - 1] == 1 };
         let op = &mut ops[*reg];
         let computed = !matches!(op.kind, Kind::Load(_) | Kind::Acc) && !op.constant;

@@ -17,7 +17,7 @@ pub(super) fn load(to: &mut [u32], from: Mem<'_>, dtype: DType, at: i64, stride:
     }
     match (dtype, stride) {
         (_, 0) => to.fill(load_one(from, dtype, at)),
-        (DType::F32 | DType::I32 | DType::U32, 1) => copy(to, from.read(at as usize, n)),
+        (DType::F32 | DType::I32 | DType::U32, 1) => to.copy_from_slice(from.read(at as usize, n)),
         (DType::F16, 1) => from.read::<f16>(at as usize, n).convert_to_f32_slice(bytemuck::cast_slice_mut(to)),
         (DType::BF16, 1) => element::widen_bf16(to, from.read(at as usize, n)),
         (DType::U8, 1) => element::widen_bytes(to, from.read(at as usize, n)),
@@ -37,13 +37,6 @@ pub(super) fn load_one(from: Mem<'_>, dtype: DType, at: i64) -> u32 {
     word[0]
 }
 
-#[inline(always)]
-fn copy(to: &mut [u32], from: &[u32]) {
-    for (r, &x) in to.iter_mut().zip(from) {
-        *r = x;
-    }
-}
-
 /// Writes words to elements from element `at` on, `stride` apart.
 pub(super) fn store(to: Mem<'_>, dtype: DType, at: i64, stride: i64, words: &[u32]) {
     let n = words.len();
@@ -51,7 +44,7 @@ pub(super) fn store(to: Mem<'_>, dtype: DType, at: i64, stride: i64, words: &[u3
         return;
     }
     match (dtype, stride) {
-        (DType::F32 | DType::I32 | DType::U32, 1) => copy(to.write(at as usize, n), words),
+        (DType::F32 | DType::I32 | DType::U32, 1) => to.write(at as usize, n).copy_from_slice(words),
         (DType::F16, 1) => to.write::<f16>(at as usize, n).convert_from_f32_slice(bytemuck::cast_slice(words)),
         (DType::BF16, 1) => element::narrow_bf16(to.write(at as usize, n), words),
         (DType::U8 | DType::Bool, 1) => element::narrow_bytes(to.write(at as usize, n), words),

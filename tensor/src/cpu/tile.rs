@@ -1,9 +1,11 @@
 //! Runs a [`Program`] over ranges of positions, tile by tile.
 
 use super::{
-    element::{self, Operand},
+    element::Operand,
+    lanes::Source,
     memory::Mem,
-    program::{Frame, Kind, Limit, MAX_INSTS, MAX_RANK, Op, Place, Program},
+    program::{Frame, Kind, Limit, MAX_INSTS, MAX_RANK, Op, Place, Program, REGISTER_BYTES, ROOM_BYTES},
+    random::random,
     simd::vectorised,
     storage,
 };
@@ -11,7 +13,10 @@ use crate::dtype::DType;
 use addax_shaders::philox;
 use std::ops::Range;
 
-/// What a register holds during a tile.
+/// Instructions of a short block.
+const FEW: usize = 24;
+
+/// What a block's last result is during a tile.
 #[derive(Clone, Copy)]
 pub(super) enum Value<'a> {
     /// The same word for all elements.
@@ -51,21 +56,23 @@ impl Program {
         acc: Mem<'_>,
         pitch: usize,
     ) {
-        let mut values = [Value::One(0); MAX_INSTS];
-        self.constants(frame, &mut values);
-        if cols.len() == width && pitch == width {
-            return self.tiles(frame, &mut values, rows.start * width..rows.end * width, acc, &mut |_, _, _| {});
-        }
-        for (i, row) in rows.enumerate() {
-            let acc = acc.from((i * pitch * 4) as u64);
-            self.tiles(frame, &mut values, row * width + cols.start..row * width + cols.end, acc, &mut |_, _, _| {});
-        }
+        self.with_values(&mut |values| {
+            self.constants(frame, values);
+            if cols.len() == width && pitch == width {
+                return self.tiles(frame, values, rows.start * width..rows.end * width, acc, &mut |_, _, _| {});
+            }
+            for (i, row) in rows.clone().enumerate() {
+                let acc = acc.from((i * pitch * 4) as u64);
+                self.tiles(frame, values, row * width + cols.start..row * width + cols.end, acc, &mut |_, _, _| {});
+            }
+        });
     }
     /// Runs the block for a range of positions, where `acc` holds the core's results of the range.
     pub(super) fn run(&self, frame: &Frame<'_>, range: Range<usize>, acc: Mem<'_>) {
-        let mut values = [Value::One(0); MAX_INSTS];
-        self.constants(frame, &mut values);
-        self.tiles(frame, &mut values, range, acc, &mut |_, _, _| {});
+        self.with_values(&mut |values| {
+            self.constants(frame, values);
+            self.tiles(frame, values, range.clone(), acc, &mut |_, _, _| {});
+        });
     }
     /// Evaluates a `load` hole: calls `each(position, length, value)` for every tile of every one of `count` ranges of `len`
     /// positions, `step` apart.
@@ -78,56 +85,80 @@ impl Program {
         step: usize,
         each: &mut dyn FnMut(usize, usize, Value<'a>),
     ) {
-        let mut values = [Value::One(0); MAX_INSTS];
-        self.constants(frame, &mut values);
-        if step == len {
-            return self.tiles(frame, &mut values, first..first + len * count, Mem::EMPTY, each);
-        }
-        for i in 0..count {
-            let start = first + i * step;
-            self.tiles(frame, &mut values, start..start + len, Mem::EMPTY, each);
-        }
+        self.with_values(&mut |values| {
+            self.constants(frame, values);
+            if step == len {
+                return self.tiles(frame, values, first..first + len * count, Mem::EMPTY, each);
+            }
+            for i in 0..count {
+                let start = first + i * step;
+                self.tiles(frame, values, start..start + len, Mem::EMPTY, each);
+            }
+        });
+    }
+
+    /// Room for what the instructions give.
+    fn with_values<'a>(&self, f: &mut dyn FnMut(&mut [Source<'a>])) {
+        // Most blocks are short, and for small kernels it counts how much is cleared.
+        if self.ops.len() <= FEW { f(&mut [Source::EMPTY; FEW]) } else { f(&mut [Source::EMPTY; MAX_INSTS]) }
     }
 
     /// Computes what is the same everywhere.
-    fn constants<'a>(&self, frame: &Frame<'a>, values: &mut [Value<'a>; MAX_INSTS]) {
+    fn constants<'a>(&self, frame: &Frame<'a>, values: &mut [Source<'a>]) {
         let tile = Tile { position: 0, done: 0, len: 1, index: [0; MAX_RANK], acc: Mem::EMPTY };
         for (at, op) in self.ops.iter().enumerate().filter(|(_, op)| op.constant) {
-            values[at] = self.step(op, frame, &tile, values);
+            self.step(at, op, frame, &tile, values);
         }
     }
 
     fn tiles<'a>(
         &self,
         frame: &Frame<'a>,
-        values: &mut [Value<'a>; MAX_INSTS],
+        values: &mut [Source<'a>],
         range: Range<usize>,
         acc: Mem<'a>,
         each: &mut dyn FnMut(usize, usize, Value<'a>),
     ) {
-        let mut position = range.start;
-        let mut index = self.index(position);
-        while position < range.end {
-            let row_left = if self.spanning { usize::MAX } else { self.inner - index[self.rank - 1] };
-            let len = self.tile.min(range.end - position).min(row_left);
-            let done = position - range.start;
-            let tile = Tile { position, done, len, index, acc: acc.from((done * 4) as u64) };
+        // Changed in place: see `Source` for what a copy would cost.
+        let mut tile = Tile { position: range.start, done: 0, len: 0, index: [0; MAX_RANK], acc };
+        self.locate(tile.position, &mut tile.index);
+        while tile.position < range.end {
+            let row_left = if self.spanning { usize::MAX } else { self.inner - tile.index[self.rank - 1] };
+            tile.len = self.tile.min(range.end - tile.position).min(row_left);
+            tile.done = tile.position - range.start;
+            tile.acc = acc.from((tile.done * 4) as u64);
             for (at, op) in self.ops.iter().enumerate() {
                 if !op.constant {
-                    values[at] = self.step(op, frame, &tile, values);
+                    self.step(at, op, frame, &tile, values);
                 }
             }
             for (reg, place) in &self.stores {
-                self.store(frame, &tile, values[*reg], place);
+                self.store(frame, &tile, &values[*reg], place);
             }
             if let Some(last) = self.ops.len().checked_sub(1) {
-                each(position, len, values[last]);
+                let last = &values[last];
+                each(tile.position, tile.len, last.word().map_or(Value::Many(last.words()), Value::One));
             }
-            position += len;
-            if len == row_left || self.spanning {
-                index = self.index(position);
+            tile.position += tile.len;
+            if tile.len == row_left || self.spanning {
+                self.locate(tile.position, &mut tile.index);
             } else {
-                index[self.rank - 1] += len;
+                tile.index[self.rank - 1] += tile.len;
+            }
+        }
+    }
+
+    /// Calls `each(done, rows, len, index)` for the parts of a tile that are whole neighbouring rows, or a part of one.
+    fn row_groups(&self, tile: &Tile<'_>, mut each: impl FnMut(usize, usize, usize, &[usize])) {
+        let (mut index, mut done, last) = (tile.index, 0, self.rank - 1);
+        while done < tile.len {
+            let len = (self.inner - index[last]).min(tile.len - done);
+            let neighbours = if last > 0 && len == self.inner { self.axes[last - 1] - index[last - 1] } else { 1 };
+            let rows = neighbours.min((tile.len - done) / len);
+            each(done, rows, len, &index);
+            done += rows * len;
+            if done < tile.len {
+                self.locate(tile.position + done, &mut index);
             }
         }
     }
@@ -150,27 +181,40 @@ impl Program {
     }
 
     #[inline(always)]
-    fn step<'a>(&self, op: &Op, frame: &Frame<'a>, tile: &Tile<'a>, values: &[Value<'a>; MAX_INSTS]) -> Value<'a> {
+    fn step<'a>(&self, at: usize, op: &Op, frame: &Frame<'a>, tile: &Tile<'a>, values: &mut [Source<'a>]) {
+        // Operands come before their users.
+        let Some((values, [value, ..])) = values.split_at_mut_checked(at) else { return };
+        if let Some(run) = op.run {
+            if op.operands.iter().all(|&r| values[r].is_one()) {
+                let mut word = [0];
+                run(Mem::over(&mut word), 1, values, &op.operands);
+                return value.set_one(word[0], room(at, frame));
+            }
+            let to = self.target(op, frame, tile);
+            run(to, tile.len, values, &op.operands);
+            return value.set_many(to);
+        }
         let len = tile.len;
+        let mut one = |word| value.set_one(word, room(at, frame));
         match &op.kind {
-            Kind::Const(word) => Value::One(*word),
-            Kind::Scalar(slot) => Value::One(frame.scalars.get(*slot).copied().unwrap_or(0)),
-            Kind::Acc => Value::Many(tile.acc),
-            Kind::Load(place) => self.load(op, place, frame, tile),
+            Kind::Const(word) => one(*word),
+            Kind::Scalar(slot) => one(frame.scalars.get(*slot).copied().unwrap_or(0)),
+            Kind::Acc => value.set_many(tile.acc),
+            Kind::Load(place) => self.load(at, op, place, frame, tile, value),
             Kind::Row(slot, line, counts) => {
                 let row = |index: &[usize]| {
                     let at = (line.at(index) as usize).saturating_sub(frame.row);
                     slot_of(frame, *slot).read(at, 1).first().copied().unwrap_or(0)
                 };
                 if !self.spanning && line.strides[self.rank - 1] == 0 {
-                    return Value::One(row(&tile.index));
+                    return one(row(&tile.index));
                 }
-                let (register, to) = self.register(op, frame, len);
-                let stride = line.strides[self.rank - 1];
+                let register = self.register(op, frame);
+                let (to, stride) = (register.write(0, len), line.strides[self.rank - 1]);
                 if *counts && tile.index[self.rank - 1] == 0 && len.is_multiple_of(self.inner) {
                     let first = (line.at(&tile.index) as usize).saturating_sub(frame.row);
                     spread(to, slot_of(frame, *slot).read(first, len / self.inner), self.inner);
-                    return register;
+                    return value.set_many(register);
                 }
                 self.runs(tile, |done, n, index| {
                     let to = &mut to[done..done + n];
@@ -182,51 +226,52 @@ impl Program {
                         }
                     }
                 });
-                register
+                value.set_many(register);
             }
-            Kind::Kept(slot) => Value::Many(slot_of(frame, *slot).part(tile.done * 4, len * 4)),
+            Kind::Kept(slot) => value.set_many(slot_of(frame, *slot).part(tile.done * 4, len * 4)),
             Kind::Keep(slot, a) => {
                 let memory = slot_of(frame, *slot).part(tile.done * 4, len * 4);
                 let to = memory.write::<u32>(0, len);
-                match values[*a] {
-                    Value::One(word) => to.fill(word),
-                    Value::Many(words) if words.same_start(memory) => {}
-                    Value::Many(words) => to.copy_from_slice(words.read(0, len)),
+                let kept = &values[*a];
+                match kept.word() {
+                    Some(word) => to.fill(word),
+                    None if kept.words().same_start(memory) => {}
+                    None => to.copy_from_slice(kept.words().read(0, len)),
                 }
-                Value::Many(memory)
+                value.set_many(memory);
             }
             Kind::Index(line) => {
                 if op.constant {
-                    return Value::One(index_word(op.dtype, line.at(&tile.index)));
+                    return one(index_word(op.dtype, line.at(&tile.index)));
                 }
-                let (register, to) = self.register(op, frame, len);
-                let stride = line.strides[self.rank - 1];
+                let register = self.target(op, frame, tile);
+                let (to, stride) = (register.write(0, len), line.strides[self.rank - 1]);
                 self.runs(tile, |done, n, index| {
                     count_up(&mut to[done..done + n], op.dtype == DType::F32, line.at(index), stride);
                 });
-                register
+                value.set_many(register);
             }
             Kind::Within(limits) => {
                 if op.constant {
-                    return Value::One(1);
+                    return one(1);
                 }
-                let (register, to) = self.register(op, frame, len);
+                let register = self.target(op, frame, tile);
+                let to = register.write(0, len);
                 self.runs(tile, |done, n, index| {
                     let valid = self.valid(limits, index, n);
                     for (i, to) in to[done..done + n].iter_mut().enumerate() {
                         *to = u32::from(valid.contains(&i));
                     }
                 });
-                register
+                value.set_many(register);
             }
             Kind::Random { key, stream, sample, element } => {
-                let (register, to) = self.register(op, frame, len);
-                let last = self.rank - 1;
+                let register = self.target(op, frame, tile);
+                let (to, last) = (register.write(0, len), self.rank - 1);
                 self.runs(tile, |done, n, index| {
                     let to = &mut to[done..done + n];
                     let (sample_0, element_0) = (sample.at(index), element.at(index));
-                    if let [Value::One(low), Value::One(high), Value::One(step), Value::One(first)] =
-                        key.map(|r| values[r])
+                    if let [Some(low), Some(high), Some(step), Some(first)] = key.map(|r| values[r].word())
                         && sample.strides[last] == 0
                         && element.strides[last] == 1
                     {
@@ -234,9 +279,9 @@ impl Program {
                         return random(to, element_0 as u32, sample, step, *stream, [low, high]);
                     }
                     for (i, to) in to.iter_mut().enumerate() {
-                        let word = |r: usize| match values[r] {
-                            Value::One(word) => word,
-                            Value::Many(words) => words.read(done + i, 1).first().copied().unwrap_or(0),
+                        let word = |r: usize| {
+                            let of_element = || values[r].words().read(done + i, 1).first().copied();
+                            values[r].word().or_else(of_element).unwrap_or(0)
                         };
                         let sample = sample_0 + sample.strides[last] * i as i64;
                         let element = element_0 + element.strides[last] * i as i64;
@@ -245,116 +290,71 @@ impl Program {
                         *to = philox::bits(element as u32, sample, step, *stream, [low, high]);
                     }
                 });
-                register
+                value.set_many(register);
             }
-            Kind::Unary(f, a) => match values[*a] {
-                Value::One(a) => one(|to| element::unary(*f, op.from, to, &[a])),
-                Value::Many(a) => {
-                    let (value, to) = self.target(op, frame, tile);
-                    element::unary(*f, op.from, to, a.read(0, len));
-                    value
-                }
-            },
-            Kind::Binary(f, [a, b]) => match (values[*a], values[*b]) {
-                (Value::One(a), Value::One(b)) => {
-                    one(|to| element::binary(*f, op.from, to, Operand::One(a), Operand::One(b)))
-                }
-                (a, b) => {
-                    let (value, to) = self.target(op, frame, tile);
-                    element::binary(*f, op.from, to, a.operand(len), b.operand(len));
-                    value
-                }
-            },
-            Kind::Select([c, a, b]) => match values[*c] {
-                Value::One(c) => match values[if c != 0 { *a } else { *b }] {
-                    Value::One(word) => Value::One(word),
-                    // A copy: the register it lies in may be given to another result.
-                    Value::Many(chosen) => {
-                        let (value, to) = self.target(op, frame, tile);
-                        element::cast(op.dtype, op.dtype, to, chosen.read(0, len));
-                        value
-                    }
-                },
-                Value::Many(c) => {
-                    let (value, to) = self.target(op, frame, tile);
-                    element::select(to, c.read(0, len), values[*a].operand(len), values[*b].operand(len));
-                    value
-                }
-            },
-            Kind::Pair { first, second, turned, operands } => {
-                let [a, b, c] = operands.map(|r| values[r].operand(len));
-                let (value, to) = self.target(op, frame, tile);
-                element::pair((*first, *second, *turned), to, a, b, c);
-                value
-            }
-            Kind::Choose { compare, operands } => {
-                let [a, b, yes, no] = operands.map(|r| values[r].operand(len));
-                let (value, to) = self.target(op, frame, tile);
-                element::choose(*compare, to, [a, b], [yes, no]);
-                value
-            }
-            Kind::Cast(a, dtype) => match values[*a] {
-                Value::One(a) => one(|to| element::cast(op.from, *dtype, to, &[a])),
-                Value::Many(a) => {
-                    let (value, to) = self.target(op, frame, tile);
-                    element::cast(op.from, *dtype, to, a.read(0, len));
-                    value
-                }
-            },
+            // The others have loops.
+            _ => {}
         }
     }
 
     /// The register of an instruction.
     #[inline(always)]
-    fn register<'a>(&self, op: &Op, frame: &Frame<'a>, len: usize) -> (Value<'a>, &'a mut [u32]) {
-        let register = frame.registers.part(op.slot * self.pitch * 4, self.pitch * 4);
-        (Value::Many(register), register.write(0, len))
+    fn register<'a>(&self, op: &Op, frame: &Frame<'a>) -> Mem<'a> {
+        frame.registers.part(op.slot * self.pitch * 4, self.pitch * 4)
     }
     /// Where an instruction puts its result: its register, or the memory it is stored to.
     #[inline(always)]
-    fn target<'a>(&self, op: &Op, frame: &Frame<'a>, tile: &Tile<'_>) -> (Value<'a>, &'a mut [u32]) {
+    fn target<'a>(&self, op: &Op, frame: &Frame<'a>, tile: &Tile<'_>) -> Mem<'a> {
         if let Some(slot) = op.keep {
-            let memory = slot_of(frame, slot).part(tile.done * 4, tile.len * 4);
-            return (Value::Many(memory), memory.write(0, tile.len));
+            return slot_of(frame, slot).part(tile.done * 4, tile.len * 4);
         }
-        let Some((_, place)) = op.direct.and_then(|number| self.stores.get(number)) else {
-            return self.register(op, frame, tile.len);
-        };
-        let memory = frame.args[place.arg].from(self.first(place, tile) as u64 * 4);
-        (Value::Many(memory), memory.write(0, tile.len))
+        match op.direct.and_then(|number| self.stores.get(number)) {
+            Some((_, place)) => frame.args[place.arg].from(self.first(place, tile) as u64 * 4),
+            None => self.register(op, frame),
+        }
     }
     /// The element of a tile's first position.
     fn first(&self, place: &Place, tile: &Tile<'_>) -> i64 {
         if place.linear { place.line.base + tile.position as i64 } else { place.line.at(&tile.index) }
     }
 
-    fn load<'a>(&self, op: &Op, place: &Place, frame: &Frame<'a>, tile: &Tile<'a>) -> Value<'a> {
+    fn load<'a>(&self, at: usize, op: &Op, place: &Place, frame: &Frame<'a>, tile: &Tile<'a>, value: &mut Source<'a>) {
         let memory = frame.args[place.arg];
         let word = storage::is_word(place.dtype) && !op.copy;
         let stride = place.line.strides[self.rank - 1];
         if place.limits.is_empty() {
             let first = self.first(place, tile);
             if op.constant || (!self.spanning && stride == 0) {
-                return Value::One(storage::load_one(memory, place.dtype, first));
+                return value.set_one(storage::load_one(memory, place.dtype, first), room(at, frame));
             }
             if place.linear || !self.spanning {
                 if word && (place.linear || stride == 1) {
-                    return Value::Many(memory.part(first as usize * 4, tile.len * 4));
+                    return value.set_many(memory.part(first as usize * 4, tile.len * 4));
                 }
-                let (register, to) = self.register(op, frame, tile.len);
+                let register = self.register(op, frame);
+                let to = register.write(0, tile.len);
                 storage::load(to, memory, place.dtype, first, if place.linear { 1 } else { stride });
-                return register;
+                return value.set_many(register);
             }
         } else if !self.spanning {
             let valid = self.valid(&place.limits, &tile.index, tile.len);
             if valid.is_empty() {
-                return Value::One(0);
+                return value.set_one(0, room(at, frame));
             }
             if valid.len() == tile.len && word && stride == 1 {
-                return Value::Many(memory.part(self.first(place, tile) as usize * 4, tile.len * 4));
+                return value.set_many(memory.part(self.first(place, tile) as usize * 4, tile.len * 4));
             }
         }
-        let (register, to) = self.register(op, frame, tile.len);
+        let register = self.register(op, frame);
+        let to = register.write(0, tile.len);
+        if place.limits.is_empty() && self.rank > 1 && storage::is_word(place.dtype) {
+            self.row_groups(tile, |done, rows, len, index| {
+                let row_stride = place.line.strides[self.rank - 2];
+                let to = &mut to[done..done + rows * len];
+                gather_rows(to, memory, len, place.line.at(index), row_stride, stride);
+            });
+            return value.set_many(register);
+        }
         self.runs(tile, |done, n, index| {
             let to = &mut to[done..done + n];
             let valid = if place.limits.is_empty() { 0..n } else { self.valid(&place.limits, index, n) };
@@ -363,15 +363,16 @@ impl Program {
             let first = place.line.at(index) + stride * valid.start as i64;
             storage::load(&mut to[valid], memory, place.dtype, first, stride);
         });
-        register
+        value.set_many(register);
     }
 
-    fn store(&self, frame: &Frame<'_>, tile: &Tile<'_>, value: Value<'_>, place: &Place) {
+    fn store(&self, frame: &Frame<'_>, tile: &Tile<'_>, value: &Source<'_>, place: &Place) {
         let memory = frame.args[place.arg];
         let stride = place.line.strides[self.rank - 1];
-        let put = |done: usize, n: usize, first: i64, stride: i64| match value {
-            Value::One(word) => storage::splat(memory, place.dtype, first, stride, word, n),
-            Value::Many(words) => {
+        let put = |done: usize, n: usize, first: i64, stride: i64| match value.word() {
+            Some(word) => storage::splat(memory, place.dtype, first, stride, word, n),
+            None => {
+                let words = value.words();
                 let there = storage::is_word(place.dtype) && words.same_start(memory.from((first * 4) as u64));
                 if done > 0 || !there {
                     storage::store(memory, place.dtype, first, stride, words.read(done, n));
@@ -413,11 +414,10 @@ fn slot_of<'a>(frame: &Frame<'a>, slot: usize) -> Mem<'a> {
     frame.slots.get(slot).copied().unwrap_or(Mem::EMPTY)
 }
 
-/// The result of one element.
-fn one<'a>(f: impl FnOnce(&mut [u32])) -> Value<'a> {
-    let mut to = [0];
-    f(&mut to);
-    Value::One(to[0])
+/// Where the copies of an instruction's word lie, if it is the same for all elements: at the end of the registers.
+#[inline(always)]
+fn room<'a>(at: usize, frame: &Frame<'a>) -> Mem<'a> {
+    frame.registers.part(REGISTER_BYTES - (at + 1) * ROOM_BYTES, ROOM_BYTES)
 }
 
 fn index_word(dtype: DType, value: i64) -> u32 {
@@ -453,33 +453,14 @@ vectorised! {
             }
         }
     }
-    /// Philox words of consecutive elements: each counter gives four of them.
-    fn random(to: &mut [u32], first: u32, sample: u32, step: u32, stream: u32, seed: [u32; 2]) {
-        const LANES: usize = 16;
-        let head = (first.wrapping_neg() % 4) as usize;
-        let (head, rest) = to.split_at_mut(head.min(to.len()));
-        for (i, to) in head.iter_mut().enumerate() {
-            *to = philox::bits(first.wrapping_add(i as u32), sample, step, stream, seed);
-        }
-        let mut counter = first.wrapping_add(head.len() as u32) >> 2;
-        for chunk in rest.chunks_mut(4 * LANES) {
-            let mut words = [[0; LANES]; 4];
-            let [w0, w1, w2, w3] = &mut words;
-            for lane in 0..LANES {
-                [w0[lane], w1[lane], w2[lane], w3[lane]] =
-                    philox::block([counter.wrapping_add(lane as u32), sample, step, stream], seed);
-            }
-            counter = counter.wrapping_add(LANES as u32);
-            if chunk.len() == 4 * LANES {
-                for lane in 0..LANES {
-                    for word in 0..4 {
-                        chunk[4 * lane + word] = words[word][lane];
-                    }
-                }
-            } else {
-                for (i, to) in chunk.iter_mut().enumerate() {
-                    *to = words[i % 4][i / 4];
-                }
+    /// Reads rows of `len` elements, `row_stride` apart, in each of which elements are `stride` apart.
+    fn gather_rows(to: &mut [u32], from: Mem<'_>, len: usize, first: i64, row_stride: i64, stride: i64) {
+        for (row, to) in to.chunks_mut(len).enumerate() {
+            let first = first + row as i64 * row_stride;
+            match stride {
+                0 => to.fill(from.read(first as usize, 1).first().copied().unwrap_or(0)),
+                1 => to.copy_from_slice(from.read(first as usize, to.len())),
+                _ => from.gather(first, stride, to, |x: u32| x),
             }
         }
     }

@@ -4,6 +4,7 @@
 
 mod blocks;
 mod cores;
+mod fused;
 mod images;
 mod naive;
 mod plans;

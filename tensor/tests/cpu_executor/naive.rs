@@ -109,8 +109,11 @@ pub fn unary(op: Unary, dtype: DType, a: u32) -> u32 {
     })
 }
 
-/// The series with only positive terms.
+/// The series with only positive terms, up to where the function is 1.
 fn erf(x: f64) -> f64 {
+    if x.abs() > 6.0 {
+        return x.signum();
+    }
     let (mut term, mut sum, mut n) = (x, x, 1.0);
     while term.abs() > 1e-18 * sum.abs() {
         term *= 2.0 * x * x / (2.0 * n + 1.0);
