@@ -81,7 +81,7 @@ functions! {
     FloatNeg(x: f32) = -x;
     FloatAbs(x: f32) = x.abs();
     // The comparison is false for NaN and 0, which stay what they are.
-    FloatSign(x: f32) = if x > 0.0 || x < 0.0 { 1.0_f32.copysign(x) } else { x };
+    FloatSign(x: f32) = if x.abs() > 0.0 { 1.0_f32.copysign(x) } else { x };
     (long) Exp(x: f32) = formulas::exp::<M>(x);
     (long) Log(x: f32) = formulas::log::<M>(x);
     (long) Expm1(x: f32) = formulas::expm1::<M>(x);

@@ -133,9 +133,9 @@ fn run<F: Function<N>, M: MulAdd, const N: usize>(
         let mut words = [[0; LANES]; N];
         let mut last = [0; LANES];
         for k in 0..N {
-            for lane in 0..rest {
+            for (lane, word) in words[k][..rest].iter_mut().enumerate() {
                 // SAFETY: element done + lane < len of an operand that advances; else lane < COPIES.
-                words[k][lane] = unsafe { *first[k].add(whole * step[k] + lane) };
+                *word = unsafe { *first[k].add(whole * step[k] + lane) };
             }
             first[k] = words[k].as_ptr();
         }

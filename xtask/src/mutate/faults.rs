@@ -14,6 +14,7 @@ const fn fault(tests: &'static str, file: &'static str, from: &'static str, to: 
 }
 
 const ENGINE: &str = "-p addax-tensor --lib --test engine --test random_graphs --test cpu_executor --test half";
+const ROWS: &str = "-p addax-tensor --test rows";
 const SPLITTING: &str = "-p addax-tensor --lib --test splitting";
 const COMPOSITES: &str = "-p addax-tensor --test composites";
 const GRADIENTS: &str = "-p addax-autodiff --lib --tests";
@@ -44,6 +45,10 @@ pub const FAULTS: &[Fault] = &[
         "result[axis] = coord.clone();",
         "let mirrored = result.len() - 1 - axis; result[mirrored] = coord.clone();",
     ),
+    fault(ROWS, "tensor/src/plan/rows/join.rs", "own && (read == Read::Other || matches!", "own && (matches!"),
+    fault(ROWS, "tensor/src/plan/rows/keep.rs", "= Inst::Kept { slot };", "= Inst::Kept { slot: first as u16 };"),
+    fault(ROWS, "tensor/src/cpu/rows.rs", "slots: &slots, row: first,", "slots: &slots, row: 0,"),
+    fault(ROWS, "tensor/src/cpu/reduce/fold.rs", "if lane >= old { last[lane] } else { identity }", "last[lane]"),
     fault(ENGINE, "tensor/src/plan/coords.rs", "s * axis.step as i64).collect()", "s * 1).collect()"),
     fault(ENGINE, "tensor/src/plan/coords.rs", "stride *= above[axis] as i64;", "stride += above[axis] as i64;"),
     fault(ENGINE, "tensor/src/plan/emit.rs", "if transposed { (col, row) } else { (row, col) };", "(row, col);"),
@@ -53,7 +58,7 @@ pub const FAULTS: &[Fault] = &[
         "ReduceOp::Prod => Scalar::Int(1).word(dtype),",
         "ReduceOp::Prod => Scalar::Int(0).word(dtype),",
     ),
-    fault(ENGINE, "tensor/src/plan/emit.rs", "coords[axis].offset = before as i64;", "coords[axis].offset = 0;"),
+    fault(ENGINE, "tensor/src/plan/emit.rs", "coords[axis].offset += before as i64;", "coords[axis].offset += 0;"),
     fault(ENGINE, "tensor/src/plan/emit.rs", "spec.usage = Use::ReadWrite;", "spec.usage = Use::Read;"),
     fault(ENGINE, "tensor/src/plan/cluster.rs", "if !aligned || matches!", "if matches!"),
     fault(
