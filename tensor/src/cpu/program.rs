@@ -174,6 +174,8 @@ pub(super) struct Op {
     pub copy: bool,
     /// Whether the result is the same everywhere.
     pub constant: bool,
+    /// Whether it is the same in every row, so that tiles of whole rows share it.
+    pub of_row: bool,
     /// The loop that computes it, where it is a function of other results.
     pub run: Option<Loop>,
     /// What the loop reads.
@@ -299,6 +301,7 @@ impl Program {
                 keep: None,
                 copy: false,
                 constant,
+                of_row: false,
                 run: None,
                 operands: [0; OPERANDS],
             });
@@ -314,9 +317,12 @@ impl Program {
         }
         pairs::fuse(&mut ops, &mut stores);
         ops.iter_mut().for_each(Op::find_loop);
-        let slots = place_registers(&mut ops, &stores);
         let inner = axes.lens[axes.rank - 1];
         let spanning = inner <= SHORT_ROW && axes.rank > 1;
+        if spanning {
+            find_rows(args, &mut ops, &stores, axes.rank);
+        }
+        let slots = place_registers(&mut ops, &stores);
         let pitch = TILE.min((REGISTER_BYTES - ROOM_BYTES * MAX_INSTS) / (4 * slots.max(1)) / LANES * LANES);
         // Whole rows, and whole vectors too if so many rows fit.
         let vectors = inner << (LANES.trailing_zeros() - inner.trailing_zeros().min(LANES.trailing_zeros()));
@@ -394,7 +400,33 @@ fn check_types(inst: &Inst, dtype: DType, dtypes: &[DType]) -> Result<(), String
     if fits { Ok(()) } else { Err(format!("{inst:?} cannot make {dtype} of {operands:?}")) }
 }
 
-/// Gives every result a buffer, so that few are in use at once; returns their number.
+/// Finds what is the same in every row.
+fn find_rows(args: &[ArgInfo], ops: &mut [Op], stores: &[(usize, Place)], rank: usize) {
+    let of_row = |line: &Line| line.strides[..rank - 1].iter().all(|&s| s == 0);
+    // What is written is the tile's own, and so is what is handed on.
+    let mut own: Vec<bool> = ops.iter().map(|_| false).collect();
+    for (at, op) in ops.iter().enumerate() {
+        if let Kind::Keep(_, from) = op.kind {
+            own[from] = true;
+        }
+        own[at] |= at + 1 == ops.len();
+    }
+    stores.iter().for_each(|(reg, _)| own[*reg] = true);
+    for at in 0..ops.len() {
+        let op = &ops[at];
+        let same = match &op.kind {
+            Kind::Load(place) => {
+                let changes = stores.iter().any(|(_, to)| args[to.arg].same_as == args[place.arg].same_as);
+                !changes && place.limits.is_empty() && of_row(&place.line)
+            }
+            Kind::Index(line) => of_row(line),
+            kind => op.run.is_some() && kind.operands().all(|r| ops[r].constant || ops[r].of_row),
+        };
+        ops[at].of_row = same && !op.constant && !own[at];
+    }
+}
+
+/// Gives every result a buffer, so that few are in use at once; returns their number. What tiles share has a buffer to itself.
 fn place_registers(ops: &mut [Op], stores: &[(usize, Place)]) -> usize {
     let mut last_use = vec![0; ops.len()];
     for (at, op) in ops.iter().enumerate() {
@@ -410,6 +442,11 @@ fn place_registers(ops: &mut [Op], stores: &[(usize, Place)]) -> usize {
     let mut free = Vec::new();
     let mut count = 0;
     for at in 0..ops.len() {
+        if ops[at].of_row {
+            ops[at].slot = count;
+            count += 1;
+            continue;
+        }
         // Taken before those of the operands are given back: a result never overwrites what it is computed from.
         ops[at].slot = free.pop().unwrap_or_else(|| {
             count += 1;
@@ -418,7 +455,7 @@ fn place_registers(ops: &mut [Op], stores: &[(usize, Place)]) -> usize {
         let mut operands: Vec<usize> = ops[at].kind.operands().collect();
         operands.sort_unstable();
         operands.dedup();
-        free.extend(operands.iter().filter(|&&r| last_use[r] == at).map(|&r| ops[r].slot));
+        free.extend(operands.iter().filter(|&&r| last_use[r] == at && !ops[r].of_row).map(|&r| ops[r].slot));
         if last_use[at] <= at {
             free.push(ops[at].slot);
         }

@@ -122,16 +122,20 @@ impl Program {
         // Changed in place: see `Source` for what a copy would cost.
         let mut tile = Tile { position: range.start, done: 0, len: 0, index: [0; MAX_RANK], acc };
         self.locate(tile.position, &mut tile.index);
+        // Elements of the first tile, which is the longest: others begin at the same column, as tiles hold whole rows.
+        let mut shared = 0;
         while tile.position < range.end {
             let row_left = if self.spanning { usize::MAX } else { self.inner - tile.index[self.rank - 1] };
             tile.len = self.tile.min(range.end - tile.position).min(row_left);
             tile.done = tile.position - range.start;
             tile.acc = acc.from((tile.done * 4) as u64);
+            let there = tile.len <= shared;
             for (at, op) in self.ops.iter().enumerate() {
-                if !op.constant {
+                if !(op.constant || there && op.of_row) {
                     self.step(at, op, frame, &tile, values);
                 }
             }
+            shared = shared.max(tile.len);
             for (reg, place) in &self.stores {
                 self.store(frame, &tile, &values[*reg], place);
             }

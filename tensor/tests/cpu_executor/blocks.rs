@@ -5,7 +5,7 @@ use addax_tensor::{
     DType,
     graph::{Binary, Unary},
     plan::{
-        ArgSpec, Core, Kernel, Use,
+        ArgSpec, Core, Kernel, MatrixView, Use,
         expr::{Access, Affine, Block, Guard, Inst, Store},
     },
 };
@@ -285,5 +285,42 @@ fn every_cast_on_edges() {
             let kernel = kernel(Core::Map, &[n], block, vec![spec(from, Use::Read), spec(to, Use::Write)]);
             check(&kernel, &[Data { dtype: from, words }, Data::zeros(to, n)], &[], 0.0);
         }
+    }
+}
+
+/// What depends on the column only is computed once for tiles of many rows; a range may begin and end anywhere in a row.
+#[test]
+fn what_is_the_same_in_every_row() {
+    for shape in [[1000, 7], [70, 33], [30_000, 3], [9, 255]] {
+        let [rows, cols] = shape;
+        let column = Affine { offset: 0, strides: vec![0, 1] };
+        let mut block = Block::default();
+        let x = block.push(Inst::Load(access(0, Affine::row_major(&shape))), DType::F32);
+        let per_column = block.push(Inst::Load(access(1, column.clone())), DType::F32);
+        let root = block.push(Inst::Unary(Unary::Square, per_column), DType::F32);
+        let at = block.push(Inst::Index(column.clone()), DType::F32);
+        let factor = block.push(Inst::Binary(Binary::Add, root, at), DType::F32);
+        let y = block.push(Inst::Binary(Binary::Mul, x, factor), DType::F32);
+        // Loaded after and used with what is shared, in place, and stored itself by the second store.
+        let both = block.push(Inst::Binary(Binary::Max, y, factor), DType::F32);
+        block.stores.push(Store { reg: both, access: access(2, Affine::row_major(&shape)) });
+        block.stores.push(Store { reg: y, access: access(0, Affine::row_major(&shape)) });
+        let args = vec![spec(DType::F32, Use::ReadWrite), spec(DType::F32, Use::Read), spec(DType::F32, Use::Write)];
+        let data = [
+            Data::new(DType::F32, rows * cols, 1),
+            Data::new(DType::F32, cols, 2),
+            Data::zeros(DType::F32, rows * cols),
+        ];
+        check(&kernel(Core::Map, &shape, block.clone(), args.clone()), &data, &[], 1e-6);
+        // Behind a product, blocks of columns begin inside of rows.
+        let view =
+            |arg: u16, row: i64| MatrixView { arg, offset: 0, batch_strides: vec![], row_stride: row, col_stride: 1 };
+        let mut behind = block;
+        behind.insts[0] = Inst::Acc;
+        behind.stores.truncate(1);
+        let core = Core::MatMul { k: 3, a: view(3, 3), b: view(4, cols as i64) };
+        let args = [args, vec![spec(DType::F32, Use::Read), spec(DType::F32, Use::Read)]].concat();
+        let data = [&data[..], &[Data::new(DType::F32, rows * 3, 3), Data::new(DType::F32, 3 * cols, 4)]].concat();
+        check(&kernel(core, &shape, behind, args), &data, &[], 1e-5);
     }
 }
