@@ -216,7 +216,7 @@ proptest! {
 #[test]
 fn random_rows_make_kernels_over_rows() {
     let mut seen = [0; 9];
-    for seed in 0..300 {
+    for seed in 0..800 {
         for n in stages(&plan(&[], &rows(seed))) {
             seen[n] += 1;
         }
