@@ -474,6 +474,7 @@ fn main() {
         bench.conv(kind, [64, 28, 28, 64], [3, 3, 64], 1, true);
         bench.conv(kind, [64, 14, 14, 64], [3, 3, 64], 1, true);
         bench.conv(kind, [64, 7, 7, 128], [3, 3, 128], 1, true);
+        bench.conv(kind, [16, 14, 14, 256], [3, 3, 256], 1, true);
         bench.conv(kind, [64, 14, 14, 128], [3, 3, 128], 2, true);
         bench.conv(kind, [64, 28, 28, 64], [1, 1, 128], 1, false);
         bench.conv(kind, [64, 28, 28, 32], [1, 1, 32], 1, false);

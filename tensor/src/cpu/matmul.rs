@@ -462,7 +462,7 @@ pub(super) fn join_parts(env: &Env<'_>, partial: Mem<'_>, parts: usize, len: usi
 }
 
 super::simd::vectorised! {
-    fn add(to: &mut [f32], from: &[f32]) {
+    pub(super) fn add(to: &mut [f32], from: &[f32]) {
         for (to, &x) in to.iter_mut().zip(from) {
             *to += x;
         }

@@ -12,6 +12,7 @@ mod image;
 mod transform;
 
 use super::{super::memory::Mem, Sizes};
+use crate::graph::ConvKind;
 pub(super) use filter::Filter;
 pub(super) use image::Image;
 use transform::{LANES, Matrix, Pass};
@@ -25,14 +26,20 @@ const POINTS: usize = SEEN * SEEN;
 /// Tiles below which turning the filters costs more than it saves.
 const TILES: usize = 64;
 
-/// Whether a convolution, its gradients included, is one for this algorithm.
-pub(super) fn serves(sizes: &Sizes) -> bool {
+/// Most filters times channels: of images, where the filters at 36 points are four times what they were, and of the filter gradient,
+/// where every part has sums as large as that, and there must be some parts.
+const FILTERS: usize = 1 << 16;
+const FILTER_SUMS: usize = 1 << 14;
+
+/// Whether this member of a convolution's family is one for this algorithm.
+pub(super) fn serves(sizes: &Sizes, kind: &ConvKind) -> bool {
     let Sizes { conv, w, y, .. } = sizes;
     let plain = conv.strides == [1, 1] && conv.dilation == [1, 1] && conv.groups == 1;
     let pads = conv.pads.iter().all(|&(before, _)| before < TAPS);
     let channels = w[2].is_multiple_of(LANES) && w[3].is_multiple_of(LANES) && w[2] > 0 && w[3] > 0;
     let tiles = y[0] * y[1].div_ceil(RESULTS) * y[2].div_ceil(RESULTS);
-    w[..2] == [TAPS, TAPS] && plain && pads && channels && tiles >= TILES
+    let most = if matches!(kind, ConvKind::FilterGrad(_)) { FILTER_SUMS } else { FILTERS };
+    w[2] * w[3] <= most && w[..2] == [TAPS, TAPS] && plain && pads && channels && tiles >= TILES
 }
 
 /// An image cut into tiles, which are worked at by rows of tiles.

@@ -6,9 +6,9 @@ use super::{
         super::{
             Env,
             gemm::{self, Right, Strides},
+            matmul::add,
             memory::Mem,
             program::Program,
-            simd::vectorised,
         },
         PIECE, Sizes, aligned,
     },
@@ -222,13 +222,5 @@ impl Filter {
                 }
             }
         });
-    }
-}
-
-vectorised! {
-    fn add(to: &mut [f32], from: &[f32]) {
-        for (to, &x) in to.iter_mut().zip(from) {
-            *to += x;
-        }
     }
 }
