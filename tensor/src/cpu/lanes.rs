@@ -8,11 +8,12 @@
 //! Safety argument: a loop checks once that its operands and its result have as many words as it touches. It reads all
 //! operands of a vector before it writes the result's, and by pointers only, so a result may lie where an operand lies.
 
-use super::{
-    memory::Mem,
-    simd::{Isa, isa},
-};
-use addax_shaders::math::formulas::{Fused, MulAdd, Separate};
+use super::memory::Mem;
+#[cfg(target_arch = "x86_64")]
+use super::simd::{Isa, isa};
+#[cfg(target_arch = "x86_64")]
+use addax_shaders::math::formulas::Fused;
+use addax_shaders::math::formulas::{MulAdd, Separate};
 
 /// Words that are computed at once: a vector of the widest instruction set.
 pub(super) const LANES: usize = 16;

@@ -10,9 +10,10 @@
 //! Safety argument: [`Pass::run`] checks every element that it will touch against the windows, and code of an instruction set is
 //! only called after [`isa`] found it.
 
+#[cfg(target_arch = "x86_64")]
+use super::super::super::simd::{Isa, isa};
 use super::super::super::{
     memory::Mem,
-    simd::{Isa, isa},
     vector::{Four, Vector},
 };
 #[cfg(target_arch = "x86_64")]
@@ -158,16 +159,16 @@ impl<const FROM: usize, const TO: usize> Pass<'_, FROM, TO> {
         if !fits {
             return;
         }
+        #[cfg(target_arch = "x86_64")]
         match isa() {
             // SAFETY: every element is inside its window, and `isa` found the instructions; for the others, too.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512::<M, FROM, TO>(self) },
+            Isa::Avx512 => return unsafe { avx512::<M, FROM, TO>(self) },
             // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2::<M, FROM, TO>(self) },
-            // SAFETY: as above; every machine has these.
-            _ => unsafe { runs::<M, Four, FROM, TO>(self) },
+            Isa::Avx2 => return unsafe { avx2::<M, FROM, TO>(self) },
+            Isa::Base => {}
         }
+        // SAFETY: as above; every machine has these.
+        unsafe { runs::<M, Four, FROM, TO>(self) }
     }
 }
 
