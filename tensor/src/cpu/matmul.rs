@@ -124,10 +124,14 @@ impl Cut {
         // Rows are cut first: whole rows are long runs for the block, and the left operand is copied once. Then columns, and
         // single tiles only where there is nothing else to give to threads.
         let least = (m.div_ceil(LARGEST.0), n.div_ceil(LARGEST.1));
-        let row_blocks = wanted.div_ceil(least.1).min(m.div_ceil(2 * shape.rows)).max(least.0);
+        let row_blocks = wanted.div_ceil(least.1).min(m.div_ceil(2 * shape.rows)).max(least.0).max(1);
         // Every block of rows goes through the whole right operand: one that is large is cut by columns instead.
-        let row_blocks = if k.saturating_mul(n) > LARGE_RIGHT { least.0 } else { row_blocks };
-        let (mut rows, mut cols) = (even(m, row_blocks, shape.rows), even(n, least.1, shape.cols));
+        let row_blocks = if k.saturating_mul(n) > LARGE_RIGHT { least.0.max(1) } else { row_blocks };
+        let rows = even(m, row_blocks, shape.rows);
+        // Rather some blocks more than one less: then columns would be cut, and the block behind the product run on shorter runs.
+        let lower = (m / row_blocks / shape.rows * shape.rows).max(2 * shape.rows);
+        let rows = if m.div_ceil(rows) < row_blocks { rows.min(lower) } else { rows };
+        let (mut rows, mut cols) = (rows, even(n, least.1, shape.cols));
         while m.div_ceil(rows) * n.div_ceil(cols) < wanted {
             if cols > 2 * shape.cols {
                 cols = (cols / 2).next_multiple_of(shape.cols);

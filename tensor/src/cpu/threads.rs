@@ -67,8 +67,9 @@ mod native {
         thread::{Builder, JoinHandle},
     };
 
-    /// How often an idle worker looks for work before it sleeps: some 50 microseconds.
-    const SPINS: u32 = 2_000;
+    /// How often an idle worker looks for work before it sleeps: a few hundred microseconds, longer than a batch takes to gather.
+    /// Waking a sleeping thread takes some tens of microseconds, which every step of a small model would pay.
+    const SPINS: u32 = 10_000;
     /// The lowest bit of `Shared::state` says that a job is open; then 16 bits count the workers inside; the rest counts jobs.
     const OPEN: u64 = 1;
     const INSIDE: u64 = 2;

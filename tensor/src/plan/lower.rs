@@ -8,6 +8,7 @@ use super::{
     fold::fill,
     materialize::{Limits, Values, materialize, window_base},
     trace::{Id, Loop, Prim, Traced, TracedNode},
+    updates::ride,
 };
 use crate::{
     error::{Error, Result},
@@ -49,6 +50,8 @@ pub struct Lowered {
     pub compute: Vec<Step>,
     /// Steps that write state.
     pub commit: Vec<Step>,
+    /// How many of them compute their gradient, too.
+    pub riding: usize,
 }
 
 /// Where results of a (sub)graph go.
@@ -61,12 +64,12 @@ struct Targets {
     updates: Vec<(usize, Id)>,
 }
 
-/// Lowers a traced graph for a device with these caps.
-pub fn lower(traced: &Traced, labels: &[String], caps: &Caps, fuse: bool) -> Result<Lowered> {
+/// Lowers a traced graph for a device with these caps. With `ride`, updates may compute their gradient.
+pub fn lower(traced: &Traced, labels: &[String], caps: &Caps, fuse: bool, ride: bool) -> Result<Lowered> {
     // A state that one kernel writes while another still reads the old value is copied at the very end instead.
     let mut delayed = BTreeSet::new();
     loop {
-        let mut lowering = Lowering { caps, fuse, out: Lowered::default(), states: Vec::new() };
+        let mut lowering = Lowering { caps, fuse, ride, out: Lowered::default(), states: Vec::new() };
         match lowering.whole(traced, labels, &delayed)? {
             None => return Ok(lowering.out),
             Some(state) if !delayed.insert(state) => {
@@ -80,6 +83,7 @@ pub fn lower(traced: &Traced, labels: &[String], caps: &Caps, fuse: bool) -> Res
 struct Lowering<'a> {
     caps: &'a Caps,
     fuse: bool,
+    ride: bool,
     out: Lowered,
     /// The buffer of each state.
     states: Vec<usize>,
@@ -179,7 +183,10 @@ impl Lowering<'_> {
         for (n, &value) in fold_ids.iter().enumerate() {
             extra.push(Item { value, role: Role::Fold(results.len() + n) });
         }
-        let clusters = cluster(nodes, &values, &extra, &targets.updates, self.caps, self.fuse);
+        let mut clusters = cluster(nodes, &values, &extra, &targets.updates, self.caps, self.fuse);
+        if self.fuse && self.ride && !targets.updates.is_empty() {
+            (clusters, self.out.riding) = ride(nodes, clusters, &result_ids, self.caps);
+        }
         if let Some(state) = conflict(nodes, &clusters) {
             return Ok(Some(state));
         }
@@ -458,11 +465,10 @@ fn conflict(nodes: &[TracedNode], clusters: &Clusters) -> Option<usize> {
         for item in &cluster.items {
             let Role::State(state) = item.role else { continue };
             for (reader, other) in commits() {
-                let unsafe_read = other
-                    .reads
-                    .iter()
-                    .any(|(&id, &aligned)| nodes[id].prim == Prim::State(state) && (reader != writer || !aligned));
-                if unsafe_read {
+                let is_state = |id: Id| nodes[id].prim == Prim::State(state);
+                let unsafe_read =
+                    other.reads.iter().any(|(&id, &aligned)| is_state(id) && (reader != writer || !aligned));
+                if unsafe_read || other.core_reads.iter().any(|&id| is_state(id)) {
                     return Some(state);
                 }
             }

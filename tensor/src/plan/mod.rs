@@ -19,6 +19,7 @@ mod show;
 mod simplify;
 pub mod split;
 pub mod trace;
+mod updates;
 
 pub use kernel::{ArgSpec, Core, Kernel, MatrixView, Stage, Use};
 pub use ladder::{Found, plan_on, plan_within, smallest};
@@ -122,8 +123,18 @@ pub struct Plan {
 
 /// Plans a traced graph for an executor. Pure: nothing is allocated, nothing runs.
 pub fn plan(traced: &trace::Traced, labels: &[String], executor: &dyn Executor, fuse: bool) -> Result<Plan> {
-    let lowered = lower::lower(traced, labels, &executor.caps(), fuse)?;
-    Ok(place::place(lowered, traced.scalars.clone(), executor))
+    let caps = executor.caps();
+    let planned = |ride: bool| -> Result<(Plan, usize)> {
+        let lowered = lower::lower(traced, labels, &caps, fuse, ride)?;
+        let riding = lowered.riding;
+        Ok((place::place(lowered, traced.scalars.clone(), executor), riding))
+    };
+    let (plan, riding) = planned(true)?;
+    if riding == 0 {
+        return Ok(plan);
+    }
+    let (apart, _) = planned(false)?;
+    Ok(if apart.transient_bytes() < plan.transient_bytes() { apart } else { plan })
 }
 
 impl Plan {

@@ -16,7 +16,7 @@ struct Life {
 /// Places every temporary and finishes the plan.
 pub fn place(lowered: Lowered, scalars: Vec<DType>, executor: &dyn Executor) -> Plan {
     let caps = executor.caps();
-    let Lowered { memory, compute, commit } = lowered;
+    let Lowered { memory, compute, commit, .. } = lowered;
     let lives = lives(&memory, &compute, &commit);
     let shown = memory.iter().filter(|m| !matches!(m.kind, Kind::Fixed(Source::Input(_) | Source::State(_))));
     let labels = shown.map(|m| (m.label.clone(), m.bytes)).collect();

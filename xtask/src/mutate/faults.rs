@@ -15,6 +15,7 @@ const fn fault(tests: &'static str, file: &'static str, from: &'static str, to: 
 
 const ENGINE: &str = "-p addax-tensor --lib --test engine --test random_graphs --test cpu_executor --test half";
 const ROWS: &str = "-p addax-tensor --test rows";
+const UPDATES: &str = "-p addax-tensor --test updates";
 const SPLITTING: &str = "-p addax-tensor --lib --test splitting";
 const COMPOSITES: &str = "-p addax-tensor --test composites";
 const GRADIENTS: &str = "-p addax-autodiff --lib --tests";
@@ -44,6 +45,18 @@ pub const FAULTS: &[Fault] = &[
         "tensor/src/plan/coords.rs",
         "result[axis] = coord.clone();",
         "let mirrored = result.len() - 1 - axis; result[mirrored] = coord.clone();",
+    ),
+    fault(
+        UPDATES,
+        "tensor/src/plan/updates.rs",
+        "filter(|id| !self.kept.contains(id));",
+        "filter(|id| self.kept.contains(id));",
+    ),
+    fault(
+        UPDATES,
+        "tensor/src/plan/updates.rs",
+        "all.iter().all(|&c| c == update)",
+        "all.iter().any(|&c| c == update)",
     ),
     fault(ROWS, "tensor/src/plan/rows/join.rs", "own && (read == Read::Other || matches!", "own && (matches!"),
     fault(ROWS, "tensor/src/plan/rows/keep.rs", "= Inst::Kept { slot };", "= Inst::Kept { slot: first as u16 };"),
