@@ -67,11 +67,8 @@ impl Model {
             (compiled.train, compiled.test) = (None, None);
         }
     }
-    /// Where text for people goes.
-    pub(crate) fn console(&self) -> Console {
-        self.console.clone().unwrap_or_else(Console::stdout)
-    }
-    /// Sends the text that training and evaluation print to another place than standard output.
+    /// Sends the text that training, evaluation and prediction print to another place than standard output, and the hints of
+    /// silent runs to another place than standard error.
     pub fn set_console(&mut self, console: Console) {
         self.console = Some(console);
     }
