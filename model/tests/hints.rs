@@ -217,6 +217,7 @@ fn the_test_set_used_for_validation() {
     model.evaluate_with(&val, Evaluate::new().quiet_hints(true)).unwrap();
     assert_eq!(warned(&paper.text()), 0, "{}", paper.text());
     model.evaluate(&val.shuffled(5)).unwrap();
+    assert_eq!(warned(&paper.text()), 1, "{}", paper.text());
     model.evaluate(&val).unwrap();
     assert_eq!(warned(&paper.text()), 1, "{}", paper.text());
 }
