@@ -109,13 +109,21 @@ proptest! {
                 Binary::Add | Binary::Sub | Binary::Mul => true,
                 Binary::Div => b.abs() > 0.2,
                 // A step of b moves a / b by so much.
-                Binary::Rem => b.abs() > 0.2 && (a / b - (a / b).round()).abs() > 0.01 + (a / b / b).abs() * 0.003,
-                Binary::Pow => a > 0.1,
+                // and where that is large, differences are coarse.
+                Binary::Rem => b.abs() > 0.2 && (a / b).abs() < 40.0 && (a / b - (a / b).round()).abs() > 0.01 + (a / b / b).abs() * 0.003,
+                // Not where the result is too large for its square.
+                Binary::Pow => a > 0.1 && (b * a.ln()).abs() < 50.0,
                 Binary::Max | Binary::Min => (a - b).abs() > 0.01,
                 Binary::And | Binary::Or | Binary::Xor | Binary::Shl | Binary::Shr => false,
                 Binary::Eq | Binary::Ne | Binary::Lt | Binary::Le => false,
             };
-            let (a, b): (Vec<f32>, Vec<f32>) = a.iter().zip(&b).filter(|(a, b)| usable(**a, **b)).unzip();
+            let drawn = a.iter().copied().zip(b.iter().copied());
+            // 0 and 100 in all combinations, and with what was drawn.
+            let ends = [0.0f32, 100.0, -100.0];
+            let corners = ends.iter().flat_map(|&x| ends.iter().map(move |&y| (x, y)));
+            let edges = ends.iter().flat_map(|&x| [(x, b[0]), (a[0], x), (x, 1.5), (1.5, x)]);
+            let points = drawn.chain(corners).chain(edges).filter(|(a, b)| usable(*a, *b));
+            let (a, b): (Vec<f32>, Vec<f32>) = points.unzip();
             if a.is_empty() {
                 continue;
             }

@@ -31,7 +31,7 @@ pub(crate) use with_hooks;
 /// ```
 /// Epochs and batches count from 0, batches anew in each epoch. Where one call runs several steps, the begin hook gets
 /// the first step's number and the end hook the last one's. An error from a hook ends the run, and `on_train_end` is
-/// then not called.
+/// then not called. Asked to [stop](Trainer::stop), a prediction returns the outputs so far.
 ///
 /// Logs after a batch hold running metrics and may still be computed by the device: read them with
 /// [`Logs::try_get`], or the device stands still after each batch.
@@ -124,7 +124,7 @@ pub trait Callback {
         let _ = (batch, logs, t);
         Ok(())
     }
-    /// A step of a prediction ends; `logs` is empty (Keras hands the outputs out here, Addax returns them at the end).
+    /// A step of a prediction ends; `logs` hold its `outputs`, a tensor on the host: [`Logs::tensor`].
     fn on_predict_batch_end(&mut self, batch: usize, logs: &mut Logs, t: &mut dyn Trainer) -> Result<()> {
         let _ = (batch, logs, t);
         Ok(())

@@ -40,6 +40,11 @@ impl Console {
             })
             .clone()
     }
+    /// The process' standard error, without colours and live lines: what must be seen where nothing else is shown.
+    pub fn stderr() -> Self {
+        static STDERR: OnceLock<Console> = OnceLock::new();
+        STDERR.get_or_init(|| Console::new(io::stderr(), false)).clone()
+    }
     /// Any writer. `interactive` says that it understands a terminal's control sequences.
     pub fn new(out: impl Write + Send + 'static, interactive: bool) -> Self {
         let screen = Screen { out: Box::new(out), live: String::new() };

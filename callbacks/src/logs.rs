@@ -188,6 +188,13 @@ impl Logs {
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
+    /// The tensor of this name: the outputs of a batch, in [`on_predict_batch_end`](crate::Callback::on_predict_batch_end).
+    pub fn tensor(&self, name: &str) -> Result<&Tensor> {
+        let value = self.value(name).ok_or_else(|| self.no_such(name))?;
+        value
+            .downcast_ref()
+            .ok_or_else(|| Error::argument(format!("the log \"{name}\" is a number, not a tensor; use `get`")))
+    }
     /// Whether there is a value of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.value(name).is_some()
@@ -285,6 +292,16 @@ macro_rules! logs {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn a_tensor_is_handed_out_whole() {
+        let outputs = Tensor::from_array(addax_tensor::Array::new([2, 2], &[1.0f32, 2.0, 3.0, 4.0]).unwrap());
+        let logs = logs! { "outputs" => outputs, "loss" => 0.5 };
+        assert_eq!(logs.tensor("outputs").unwrap().to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        let number = logs.tensor("loss").unwrap_err().to_string();
+        assert_eq!(number, "the log \"loss\" is a number, not a tensor; use `get`");
+        assert!(logs.tensor("output").unwrap_err().to_string().contains("did you mean \"outputs\"?"));
+    }
 
     #[test]
     fn a_waiting_value_is_computed_once_and_only_when_asked() {

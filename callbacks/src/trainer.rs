@@ -40,7 +40,8 @@ impl std::fmt::Debug for Snapshot {
 ///
 /// [`Rehearsal`](crate::Rehearsal) is one without a model.
 pub trait Trainer {
-    /// Ends training after the batch or epoch that runs now. Callbacks still get `on_epoch_end` and `on_train_end`.
+    /// Ends training after the batch or epoch that runs now, and a prediction after its batch. Callbacks still get `on_epoch_end`
+    /// and `on_train_end`, or `on_predict_end`.
     fn stop(&mut self);
     /// Whether training is about to end because [`Trainer::stop`] was called.
     fn stopped(&self) -> bool;

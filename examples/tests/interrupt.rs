@@ -72,8 +72,7 @@ fn folder() -> PathBuf {
 #[test]
 fn an_interrupted_training_keeps_history_and_checkpoint() {
     let folder = folder();
-    let mut program =
-        Program::start(Command::new(example("digits")).args(["--device", "cpu", "--full"]).env("TMPDIR", &folder));
+    let mut program = Program::start(Command::new(example("digits")).args(["--device", "cpu"]).env("TMPDIR", &folder));
     let begin = program.read_until("Epoch 2/60");
     let warnings = begin.matches("with `--release`").count();
     assert_eq!(warnings, usize::from(cfg!(debug_assertions)), "{begin}");

@@ -214,10 +214,23 @@ fn mistakes_in_a_config_are_told_with_their_place() {
         read(dense(json!({"units": 3, "quantization_config": null, "lora_rank": 4}))).1,
         ["Dense: \"lora_rank\" is not known and was left out"]
     );
-    assert_eq!(
-        read(json!({"class_name": "LSTM", "config": {"units": 3, "stateful": true}})).0,
-        "LSTM.stateful: true is not supported; only false is"
-    );
+    for class in ["LSTM", "GRU", "SimpleRNN"] {
+        let refused = |argument: &str| read(json!({"class_name": class, "config": {"units": 3, argument: true}})).0;
+        assert_eq!(
+            refused("stateful"),
+            format!(
+                "{class}.stateful: true is not supported; only false is. States would tie a model to batches of one size, and \
+                 here they may have any; give whole sequences instead"
+            )
+        );
+        assert_eq!(
+            refused("return_state"),
+            format!(
+                "{class}.return_state: true is not supported; only false is. A layer has one output here: with \
+                 `return_sequences`, take the last step for the state of `SimpleRNN` and `GRU`"
+            )
+        );
+    }
     assert_eq!(
         read(json!({"class_name": "Dens", "config": {}})).0,
         "layer class \"Dens\" is not known; did you mean \"Dense\"? Register your own class before loading it."

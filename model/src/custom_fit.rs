@@ -46,9 +46,8 @@ pub(crate) fn fit<T: TrainStep>(step: &mut T, rows: Rows<'_>, fit: Fit<'_>) -> R
     let batches = if fit.shuffle { Batches::new(size).shuffle(seed.value) } else { Batches::new(size) };
     let mut passes = Passes::new(rows, &batches, fit.initial_epoch as u64, fit.steps_per_epoch)?;
     let silent = fit.verbosity == Verbosity::Silent;
-    let console = if silent { Console::silent() } else { Console::stdout() };
     let mut callbacks = CallbackList::for_run(fit.callbacks, fit.verbosity);
-    let mut workshop = Workshop::new(step, Voice::new(console, fit.quiet_hints), seed.value)?;
+    let mut workshop = Workshop::new(step, Voice::new(None, fit.verbosity, fit.quiet_hints), seed.value)?;
     workshop.stop = fit.stop;
     workshop.epochs = fit.epochs;
     workshop.steps = fit.steps_per_epoch.or(rows.source.rows().map(|n| batches.count(n)));
@@ -64,8 +63,7 @@ pub(crate) fn fit<T: TrainStep>(step: &mut T, rows: Rows<'_>, fit: Fit<'_>) -> R
 
 /// Means over the rows of what the step measures.
 pub(crate) fn evaluate<T: TrainStep>(step: &mut T, rows: Rows<'_>) -> Result<Logs> {
-    let voice = Voice::new(Console::silent(), true);
-    Workshop::new(step, voice, Seed::next().value)?.test(&mut CallbackList::new(), rows, INFERENCE_BATCH, None)
+    Workshop::new(step, Voice::none(), Seed::next().value)?.test(&mut CallbackList::new(), rows, INFERENCE_BATCH, None)
 }
 
 /// A run of `fit`, and the trainer that callbacks see.

@@ -2,19 +2,16 @@
 
 use crate::{
     check::{self, Labels},
-    hints::Voice,
+    hints::{RowsMark, Voice},
     model::Model,
     options::{Evaluate, Rows},
     session::Session,
     steps::{Feed, Steps},
 };
-use addax_callbacks::{Callback, CallbackList, Console, Logs, Verbosity};
+use addax_callbacks::{Callback, CallbackList, Logs};
 use addax_data::{Batches, Loader, Prefetch, Source};
 use addax_tensor::{Array, Error, Result};
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    panic::Location,
-};
+use std::panic::Location;
 
 impl Model {
     /// Loss and metrics over these rows, in batches of 128.
@@ -42,14 +39,17 @@ impl Model {
     }
     fn evaluate_told(&mut self, rows: Rows<'_>, how: Evaluate<'_>) -> Result<Logs> {
         self.compiled()?;
-        let silent = how.verbosity == Verbosity::Silent;
-        let voice = Voice::new(if silent { Console::silent() } else { self.console() }, false);
-        self.hint_test_rows(mark(rows.source), &voice);
+        let voice = Voice::new(self.console.as_ref(), how.verbosity, how.quiet_hints);
         let steps = rows.source.rows().map(|n| n.div_ceil(how.batch_size.max(1)));
         let mut callbacks = CallbackList::for_run(how.callbacks, how.verbosity);
         let mut session = Session::new(self, voice);
         session.steps = how.steps.or(steps);
-        session.evaluate_rows(&mut callbacks, rows, how.batch_size, how.steps, &mut Heard::default())
+        session.mark = session.model.was_validated().then(RowsMark::default);
+        let logs = session.evaluate_rows(&mut callbacks, rows, how.batch_size, how.steps, &mut Heard::default())?;
+        if let Some(mark) = session.mark {
+            session.model.hint_test_rows(mark, &session.voice);
+        }
+        Ok(logs)
     }
     /// Loss and metrics of one batch, added to what was measured since the last [`reset_metrics`](Model::reset_metrics), as in
     /// Keras.
@@ -139,6 +139,8 @@ pub(crate) fn measure(
     let mut steps: Option<Steps> = None;
     let mut logs = Logs::new();
     let mut count = 0;
+    // An evaluation may begin again, on a device opened anew.
+    session.mark = session.mark.map(|_| RowsMark::default());
     while limit.is_none_or(|limit| count < limit) {
         let Some(batch) = loader.next_batch()? else { break };
         if steps.is_none() {
@@ -166,6 +168,9 @@ pub(crate) fn measure(
             callbacks.on_test_batch_end(count, &mut logs, session)?;
             heard.ended = count + 1;
         }
+        if let Some(mark) = &mut session.mark {
+            mark.add(&batch.x);
+        }
         loader.give_back(batch);
         count += 1;
     }
@@ -174,12 +179,4 @@ pub(crate) fn measure(
         None => return Err(Error::data("there is nothing to evaluate: the data gave no batch")),
     }
     Ok(logs)
-}
-
-/// A mark of a source's rows, to recognise them: their number and the first of them.
-pub(crate) fn mark(source: &dyn Source) -> Option<u64> {
-    let batch = Batches::new(8).over(source, 0).ok()?.next()?.ok()?;
-    let mut hasher = DefaultHasher::new();
-    (source.rows()?, batch.x.bytes()).hash(&mut hasher);
-    Some(hasher.finish())
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     check::{self, ClassWeights, Labels},
-    evaluate::{Heard, mark},
-    hints::Voice,
+    evaluate::Heard,
+    hints::{RowsMark, Voice},
     model::Model,
     options::{Fit, Rows, Validation},
     passes::Passes,
@@ -12,7 +12,7 @@ use crate::{
     start,
     steps::{Feed, Steps},
 };
-use addax_callbacks::{Callback, CallbackList, Console, History, Logs, Trainer, Verbosity};
+use addax_callbacks::{Callback, CallbackList, History, Logs, Trainer, Verbosity};
 use addax_data::{Batch, Batches, Dataset, Source};
 use addax_tensor::{Error, Result, Tensor};
 use std::panic::Location;
@@ -44,7 +44,7 @@ impl Model {
     fn fit_rows(&mut self, rows: Rows<'_>, fit: Fit<'_>) -> Result<History> {
         self.compiled()?;
         let silent = fit.verbosity == Verbosity::Silent;
-        let voice = Voice::new(if silent { Console::silent() } else { self.console() }, fit.quiet_hints);
+        let voice = Voice::new(self.console.as_ref(), fit.verbosity, fit.quiet_hints);
         let parts: Option<(Dataset, Dataset)> = match (fit.validation.split, fit.validation.data) {
             (Some(fraction), None) => Some(in_memory(rows)?.validation_split(fraction)?),
             _ => None,
@@ -86,9 +86,9 @@ impl Model {
         if let Some((train, rest)) = &parts {
             self.hint_sorted(train, rest, &voice);
         }
-        self.note_validation(held_out.and_then(|rows| mark(rows.source)));
         let mut callbacks = CallbackList::for_run(fit.callbacks, fit.verbosity);
         let mut session = Session::new(self, voice);
+        session.mark = Some(RowsMark::default());
         session.stop = fit.stop;
         session.epochs = fit.epochs;
         session.steps = fit.steps_per_epoch.or(train.source.rows().map(|n| batches.count(n)));
@@ -194,6 +194,9 @@ impl Run<'_, '_> {
                 logs.inspect_err(|_| callbacks.retry())
             })?;
             logs.extend(held_out.prefixed("val_"));
+            if let Some(mark) = self.session.mark.take() {
+                self.session.model.note_validation(mark);
+            }
         }
         if !self.session.stop.is_stopped() {
             self.session.model.epochs += 1;

@@ -4,12 +4,13 @@ use crate::{
     check::{Labels, numbers},
     model::Model,
 };
-use addax_callbacks::{Console, History};
+use addax_callbacks::{Console, History, Verbosity};
 use addax_data::Dataset;
 use addax_layers::own_weights;
 use addax_tensor::Array;
 use std::{
     collections::HashSet,
+    hash::{DefaultHasher, Hasher},
     sync::{Mutex, PoisonError},
 };
 
@@ -17,30 +18,61 @@ use std::{
 #[derive(Default)]
 pub(crate) struct Hints {
     said: Mutex<HashSet<&'static str>>,
-    /// A mark of the rows that a training was validated with.
-    validated: Option<u64>,
+    /// Marks of the rows that trainings were validated with.
+    validated: HashSet<RowsMark>,
 }
 
-/// Who hears hints: the console, unless the run is silent, and in any case subscribers of `tracing`.
+/// Who hears what a run has to say.
 #[derive(Clone)]
 pub(crate) struct Voice {
+    /// Hears how the run goes, unless it is silent.
     pub console: Console,
-    pub quiet: bool,
+    /// Hears hints, also those of a silent run; `None` if nobody wants them.
+    hints: Option<Console>,
 }
 
 impl Voice {
-    pub fn new(console: Console, quiet: bool) -> Voice {
+    /// That of a run: the console that was chosen, else standard output. Hints of a silent run without a chosen console go to
+    /// standard error.
+    pub fn new(chosen: Option<&Console>, verbosity: Verbosity, quiet: bool) -> Voice {
+        let silent = verbosity == Verbosity::Silent;
         let off = std::env::var("ADDAX_HINTS").is_ok_and(|v| matches!(v.as_str(), "off" | "0" | "false"));
-        Voice { console, quiet: quiet || off }
+        let open = chosen.cloned().unwrap_or_else(if silent { Console::stderr } else { Console::stdout });
+        let hints = (!quiet && !off).then(|| open.clone());
+        Voice { console: if silent { Console::silent() } else { open }, hints }
+    }
+    /// That of a run that nobody hears of.
+    pub fn none() -> Voice {
+        Voice { console: Console::silent(), hints: None }
+    }
+}
+
+/// What tells rows from others: their number, and a sum over hashes of all of them, whatever their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct RowsMark {
+    rows: usize,
+    sum: u64,
+}
+
+impl RowsMark {
+    /// Adds the rows of a batch.
+    pub fn add(&mut self, x: &Array) {
+        for row in x.bytes().chunks(x.row_bytes().max(1)) {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(row);
+            self.sum = self.sum.wrapping_add(hasher.finish());
+        }
+        self.rows += x.rows();
     }
 }
 
 impl Hints {
+    /// Says it once. What nobody hears does not count as said.
     fn say(&self, voice: &Voice, what: &'static str, text: &str) {
-        let first = self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(what);
-        if first && !voice.quiet {
+        let Some(console) = &voice.hints else { return };
+        if self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(what) {
             tracing::warn!(hint = what, "{text}");
-            voice.console.line(&format!("hint: {text}"));
+            console.line(&format!("hint: {text}"));
         }
     }
 }
@@ -159,12 +191,16 @@ impl Model {
         }
     }
     /// Remembers which rows chose the epoch.
-    pub(crate) fn note_validation(&mut self, mark: Option<u64>) {
-        self.hints.validated = mark;
+    pub(crate) fn note_validation(&mut self, mark: RowsMark) {
+        self.hints.validated.insert(mark);
     }
-    /// Compares rows that are evaluated with those of the validation.
-    pub(crate) fn hint_test_rows(&self, mark: Option<u64>, voice: &Voice) {
-        if mark.is_some() && mark == self.hints.validated {
+    /// Whether there is anything to compare the rows of an evaluation with.
+    pub(crate) fn was_validated(&self) -> bool {
+        !self.hints.validated.is_empty()
+    }
+    /// Compares rows that were evaluated with those of validations.
+    pub(crate) fn hint_test_rows(&self, mark: RowsMark, voice: &Voice) {
+        if self.hints.validated.contains(&mark) {
             self.hints.say(
                 voice,
                 "test",

@@ -55,6 +55,8 @@ mod seed;
 mod sequential;
 mod session;
 mod start;
+#[cfg(feature = "gpu")]
+mod step_stats;
 mod steps;
 mod stop;
 mod summary;
@@ -76,18 +78,20 @@ pub use compile::Compile;
 pub use custom::{Step, TrainStep};
 pub use memory_report::{MemoryReport, Phase};
 pub use model::Model;
-pub use options::{Evaluate, Fit, ValidationFreq};
+pub use options::{Evaluate, Fit, Predict, ValidationFreq};
 pub use predict::Inputs;
 pub use save::Loader;
 pub use seed::set_random_seed;
 pub use sequential::Sequential;
+#[cfg(feature = "gpu")]
+pub use step_stats::StepStats;
 pub use stop::StopHandle;
 pub use summary::Summary;
 
 /// What most programs need: `use addax::prelude::*;`. It hides nothing of `std`.
 pub mod prelude {
     pub use crate::{
-        Compile, Evaluate, Fit, History, Inputs, Logs, Model, Sequential, Step, StopHandle, TrainStep,
+        Compile, Evaluate, Fit, History, Inputs, Logs, Model, Predict, Sequential, Step, StopHandle, TrainStep,
         set_dtype_policy, set_random_seed,
     };
     pub use addax_callbacks::{

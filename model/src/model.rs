@@ -13,6 +13,7 @@ use addax_layers::{Policy, Weight, weights};
 use addax_tensor::{Array, Device, Error, Result, Tensor, Variable, random};
 use std::{
     fmt,
+    panic::Location,
     sync::{Arc, OnceLock},
 };
 
@@ -67,11 +68,8 @@ impl Model {
             (compiled.train, compiled.test) = (None, None);
         }
     }
-    /// Where text for people goes.
-    pub(crate) fn console(&self) -> Console {
-        self.console.clone().unwrap_or_else(Console::stdout)
-    }
-    /// Sends the text that training and evaluation print to another place than standard output.
+    /// Sends the text that training, evaluation and prediction print to another place than standard output, and the hints of
+    /// silent runs to another place than standard error.
     pub fn set_console(&mut self, console: Console) {
         self.console = Some(console);
     }
@@ -116,13 +114,20 @@ impl Model {
         Ok(slots.iter().filter(|(_, w)| w.is_trainable()).filter_map(|(_, w)| w.variable().cloned()).collect())
     }
     /// Weights and states by path (`dense/kernel`), copied to the host.
+    #[track_caller]
     pub fn weights(&self) -> Result<Vec<(String, Array)>> {
+        let at = Location::caller();
+        self.read_weights().map_err(|e| e.at(at))
+    }
+    fn read_weights(&self) -> Result<Vec<(String, Array)>> {
         let variables = self.variables()?;
         variables.into_iter().map(|(path, variable)| Ok((path, variable.value().to_array()?))).collect()
     }
     /// Sets weights by path; those that are not named stay. Changes nothing if a path is not known or a shape differs.
+    #[track_caller]
     pub fn set_weights(&mut self, weights: &[(String, Array)]) -> Result<()> {
-        assign(&self.variables()?, weights)?;
+        let at = Location::caller();
+        self.variables().and_then(|variables| assign(&variables, weights)).map_err(|e| e.at(at))?;
         self.touched = true;
         Ok(())
     }

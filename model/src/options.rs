@@ -1,4 +1,4 @@
-//! What `fit` and `evaluate` can be told.
+//! What `fit`, `evaluate` and `predict` can be told.
 
 use crate::StopHandle;
 use addax_callbacks::{Callback, Verbosity};
@@ -185,7 +185,8 @@ impl<'a> Fit<'a> {
         self.verbosity = verbosity.into();
         self
     }
-    /// Says nothing about likely mistakes. The environment's `ADDAX_HINTS=off` does it for all.
+    /// Says nothing about likely mistakes. Otherwise each is said once, on standard error where nothing else is shown. The
+    /// environment's `ADDAX_HINTS=off` does it for all.
     pub fn quiet_hints(mut self, quiet: bool) -> Self {
         self.quiet_hints = quiet;
         self
@@ -214,6 +215,7 @@ pub struct Evaluate<'a> {
     pub(crate) steps: Option<usize>,
     pub(crate) callbacks: Vec<Box<dyn Callback + 'a>>,
     pub(crate) verbosity: Verbosity,
+    pub(crate) quiet_hints: bool,
 }
 
 /// Rows that are evaluated or predicted at once unless told otherwise. Nothing is kept for a backward pass, so a batch can
@@ -222,7 +224,8 @@ pub(crate) const INFERENCE_BATCH: usize = 128;
 
 impl Default for Evaluate<'_> {
     fn default() -> Self {
-        Evaluate { batch_size: INFERENCE_BATCH, steps: None, callbacks: Vec::new(), verbosity: Verbosity::Silent }
+        let (callbacks, verbosity) = (Vec::new(), Verbosity::Silent);
+        Evaluate { batch_size: INFERENCE_BATCH, steps: None, callbacks, verbosity, quiet_hints: false }
     }
 }
 
@@ -237,6 +240,65 @@ impl<'a> Evaluate<'a> {
         self
     }
     /// Ends after so many steps.
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+    /// Adds a callback.
+    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+    /// 0: nothing; 1: a bar; 2: a line.
+    pub fn verbose(mut self, verbosity: impl Into<Verbosity>) -> Self {
+        self.verbosity = verbosity.into();
+        self
+    }
+    /// Says nothing about likely mistakes, as [`Fit::quiet_hints`].
+    pub fn quiet_hints(mut self, quiet: bool) -> Self {
+        self.quiet_hints = quiet;
+        self
+    }
+}
+
+/// How to predict.
+///
+/// ```
+/// use addax::{layers::Dense, prelude::*};
+/// let mut model = Sequential::new().input([3]).add(Dense::new(2).kernel_initializer("ones"));
+/// let mut seen = Vec::new();
+/// let watch = LambdaCallback::new().on_predict_batch_end(|_, logs, _| {
+///     seen.push(logs.tensor("outputs")?.shape()?[0]);
+///     Ok(())
+/// });
+/// let y = model.predict_with(&Array::zeros(DType::F32, [5, 3]), Predict::new().batch_size(2).callback(watch))?;
+/// assert_eq!((y.rows(), seen), (5, vec![2, 2, 1]));
+/// # Ok::<(), addax::Error>(())
+/// ```
+pub struct Predict<'a> {
+    pub(crate) batch_size: usize,
+    pub(crate) steps: Option<usize>,
+    pub(crate) callbacks: Vec<Box<dyn Callback + 'a>>,
+    pub(crate) verbosity: Verbosity,
+}
+
+impl Default for Predict<'_> {
+    fn default() -> Self {
+        Predict { batch_size: INFERENCE_BATCH, steps: None, callbacks: Vec::new(), verbosity: Verbosity::Silent }
+    }
+}
+
+impl<'a> Predict<'a> {
+    /// Silent, in batches of 128.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Rows of a step.
+    pub fn batch_size(mut self, rows: usize) -> Self {
+        self.batch_size = rows;
+        self
+    }
+    /// Ends after so many steps, with the outputs so far.
     pub fn steps(mut self, steps: usize) -> Self {
         self.steps = Some(steps);
         self

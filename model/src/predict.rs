@@ -1,8 +1,16 @@
 //! `predict`: outputs for inputs.
 
-use crate::{check, model::Model, options::INFERENCE_BATCH, programs::Kin};
+use crate::{
+    check,
+    hints::Voice,
+    model::Model,
+    options::{INFERENCE_BATCH, Predict},
+    programs::Kin,
+    session::Session,
+};
+use addax_callbacks::{Callback, CallbackList, Logs, Trainer, logs};
 use addax_data::Dataset;
-use addax_tensor::{Array, Error, Program, Result, Shape};
+use addax_tensor::{Array, DType, Error, Program, Result, Shape, Tensor};
 use std::{borrow::Cow, panic::Location, sync::Arc};
 
 /// What can be predicted from: an [`Array`] with a row per sample, or the features of a [`Dataset`].
@@ -39,6 +47,13 @@ impl Model {
         let at = Location::caller();
         self.predict_rows(&inputs.rows(), INFERENCE_BATCH).map_err(|e| e.at(at))
     }
+    /// The same with a batch size, callbacks, a progress bar. Hooks come in Keras' order: `on_predict_begin`, the batches,
+    /// `on_predict_end`. Callbacks may change the model, so it is borrowed mutably.
+    #[track_caller]
+    pub fn predict_with(&mut self, inputs: &(impl Inputs + ?Sized), how: Predict<'_>) -> Result<Array> {
+        let at = Location::caller();
+        self.predict_told(&inputs.rows(), how).map_err(|e| e.at(at))
+    }
     /// The same with so many rows at once.
     #[track_caller]
     pub fn predict_in_batches(&self, inputs: &(impl Inputs + ?Sized), batch_size: usize) -> Result<Array> {
@@ -52,35 +67,46 @@ impl Model {
         self.predict_rows(x, x.rows().max(1)).map_err(|e| e.at(at))
     }
 
+    fn predict_told(&mut self, x: &Array, how: Predict<'_>) -> Result<Array> {
+        check_rows(x, how.batch_size)?;
+        if how.steps == Some(0) {
+            return Err(Error::argument("steps is 0; give at least 1"));
+        }
+        let voice = Voice::new(self.console.as_ref(), how.verbosity, true);
+        let batches = x.rows().div_ceil(how.batch_size).min(how.steps.unwrap_or(usize::MAX));
+        let mut callbacks = CallbackList::for_run(how.callbacks, how.verbosity);
+        let mut session = Session::new(self, voice);
+        session.steps = Some(batches);
+        let mut outputs = Outputs::default();
+        callbacks.on_predict_begin(&mut Logs::new(), &mut session)?;
+        for batch in 0..batches {
+            callbacks.on_predict_batch_begin(batch, &mut Logs::new(), &mut session)?;
+            let y = session.model.predict_batch(batch_of(x, batch, how.batch_size)?.as_ref())?;
+            outputs.push(&y);
+            let mut logs = logs! { "outputs" => Tensor::from_array(y) };
+            callbacks.on_predict_batch_end(batch, &mut logs, &mut session)?;
+            if session.stopped() {
+                break;
+            }
+        }
+        callbacks.on_predict_end(&mut Logs::new(), &mut session)?;
+        outputs.joined()
+    }
     pub(crate) fn predict_rows(&self, x: &Array, batch_size: usize) -> Result<Array> {
-        if batch_size == 0 {
-            return Err(Error::argument("the batch size is 0; give at least 1"));
-        }
-        if x.rows() == 0 && x.shape().rank() > 0 {
-            return Err(Error::data(format!(
-                "there is nothing to predict: the data has no rows (shape {})",
-                x.shape()
-            )));
-        }
+        check_rows(x, batch_size)?;
         if x.rows() <= batch_size {
-            let program = self.predictor(x)?;
-            return run(&program, x);
+            return self.predict_batch(x);
         }
-        let mut out: Option<(Vec<usize>, addax_tensor::DType, Vec<u8>)> = None;
-        for from in (0..x.rows()).step_by(batch_size) {
-            let part = rows_of(x, from, batch_size.min(x.rows() - from))?;
-            let program = self.predictor(&part)?;
-            let y = run(&program, &part)?;
-            let (_, _, bytes) = out.get_or_insert_with(|| (y.shape().to_vec(), y.dtype(), Vec::new()));
-            bytes.extend_from_slice(y.bytes());
+        let mut outputs = Outputs::default();
+        for batch in 0..x.rows().div_ceil(batch_size) {
+            outputs.push(&self.predict_batch(batch_of(x, batch, batch_size)?.as_ref())?);
         }
-        let (mut dims, dtype, bytes) = out.ok_or_else(|| Error::data("there is nothing to predict"))?;
-        // Axis 0 follows the rows, by a factor if a layer folds other axes into it.
-        let row: usize = dims.iter().skip(1).product::<usize>() * dtype.size();
-        if let Some(first) = dims.first_mut() {
-            *first = bytes.len() / row.max(1);
-        }
-        Array::from_bytes(dtype, dims, bytes)
+        outputs.joined()
+    }
+    /// The outputs for all these rows at once.
+    fn predict_batch(&self, x: &Array) -> Result<Array> {
+        let output = self.predictor(x)?.run(&[x])?.into_iter().next();
+        output.ok_or_else(|| Error::device("a step gave no output"))?.to_array()
     }
     /// The program for data like this; recorded at the first call.
     fn predictor(&self, x: &Array) -> Result<Arc<Program>> {
@@ -95,15 +121,49 @@ impl Model {
     }
 }
 
-fn run(program: &Program, x: &Array) -> Result<Array> {
-    let output = program.run(&[x])?.into_iter().next();
-    output.ok_or_else(|| Error::device("a step gave no output"))?.to_array()
+/// Fails where there is nothing to predict.
+fn check_rows(x: &Array, batch_size: usize) -> Result<()> {
+    if batch_size == 0 {
+        return Err(Error::argument("the batch size is 0; give at least 1"));
+    }
+    if x.rows() == 0 && x.shape().rank() > 0 {
+        return Err(Error::data(format!("there is nothing to predict: the data has no rows (shape {})", x.shape())));
+    }
+    Ok(())
 }
 
-/// Neighbouring rows as an array.
-fn rows_of(x: &Array, from: usize, count: usize) -> Result<Array> {
-    let size = x.row_bytes();
+/// The rows of a batch.
+fn batch_of(x: &Array, batch: usize, batch_size: usize) -> Result<Cow<'_, Array>> {
+    if x.rows() <= batch_size {
+        return Ok(Cow::Borrowed(x));
+    }
+    let (from, size) = (batch * batch_size, x.row_bytes());
+    let count = batch_size.min(x.rows() - from);
     let bytes = x.bytes().get(from * size..(from + count) * size).unwrap_or_default().to_vec();
     let shape: Shape = std::iter::once(count).chain(x.shape().iter().skip(1).copied()).collect();
-    Array::from_bytes(x.dtype(), shape, bytes)
+    Array::from_bytes(x.dtype(), shape, bytes).map(Cow::Owned)
+}
+
+/// Outputs of batches, one after the other.
+#[derive(Default)]
+struct Outputs {
+    /// Shape and type of the first.
+    kind: Option<(Vec<usize>, DType)>,
+    bytes: Vec<u8>,
+}
+
+impl Outputs {
+    fn push(&mut self, y: &Array) {
+        self.kind.get_or_insert_with(|| (y.shape().to_vec(), y.dtype()));
+        self.bytes.extend_from_slice(y.bytes());
+    }
+    fn joined(self) -> Result<Array> {
+        let (mut dims, dtype) = self.kind.ok_or_else(|| Error::data("there is nothing to predict"))?;
+        // Axis 0 follows the rows, by a factor if a layer folds other axes into it.
+        let row: usize = dims.iter().skip(1).product::<usize>() * dtype.size();
+        if let Some(first) = dims.first_mut() {
+            *first = self.bytes.len() / row.max(1);
+        }
+        Array::from_bytes(dtype, dims, self.bytes)
+    }
 }

@@ -1,8 +1,8 @@
-//! A run of `fit` or `evaluate`: what callbacks see of it.
+//! A run of `fit`, `evaluate` or `predict`: what callbacks see of it.
 
 use crate::{
     evaluate::{Heard, measure},
-    hints::Voice,
+    hints::{RowsMark, Voice},
     model::Model,
     options::{INFERENCE_BATCH, Rows},
     recovery::{Change, Changes},
@@ -25,12 +25,14 @@ pub(crate) struct Session<'m> {
     pub voice: Voice,
     /// What callbacks changed since the last restore point, if there is one.
     pub changes: Option<Changes>,
+    /// Set where the next evaluation is to note which rows it saw.
+    pub mark: Option<RowsMark>,
 }
 
 impl<'m> Session<'m> {
     pub fn new(model: &'m mut Model, voice: Voice) -> Self {
         let (history, stop) = (History::default(), StopHandle::default());
-        Session { model, history, stop, stopping: false, epochs: 0, steps: None, voice, changes: None }
+        Session { model, history, stop, stopping: false, epochs: 0, steps: None, voice, changes: None, mark: None }
     }
     fn note(&mut self, change: impl FnOnce() -> Change) {
         if let Some(changes) = &mut self.changes {
@@ -85,7 +87,7 @@ impl Trainer for Session<'_> {
             return Err(one_of("input and one target", inputs.len().max(targets.len())));
         };
         let data = Dataset::new(x.clone(), y.clone())?;
-        let mut inner = Session::new(&mut *self.model, Voice { console: Console::silent(), quiet: true });
+        let mut inner = Session::new(&mut *self.model, Voice::none());
         inner.evaluate_rows(&mut CallbackList::new(), Rows::from(&data), INFERENCE_BATCH, None, &mut Heard::default())
     }
     fn weights(&self) -> Result<Vec<(String, Array)>> {

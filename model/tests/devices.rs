@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
 use addax::{
+    StepStats,
     layers::*,
     prelude::*,
     tensor::{random, testing},
@@ -62,22 +63,26 @@ fn a_gpu_trains_as_the_cpu_does() {
     };
     assert_eq!(mask(&cpu), mask(&gpu));
 
-    // Twice as many steps in an epoch: twice the dispatches, and not one readback more.
     Device::set_default(&gpu);
     let mut model = convnet();
-    let mut epoch = |rows: usize| {
-        let (x, y) = pictures(rows);
-        let data = Dataset::new(x, y).unwrap();
-        let before = gpu.gpu_stats().unwrap();
-        model.fit(&data, Fit::epochs(1).batch_size(16).seed(1).verbose(0)).unwrap();
-        let after = gpu.gpu_stats().unwrap();
-        assert_eq!(after.host_kernels, before.host_kernels);
-        (after.dispatches - before.dispatches, after.readbacks - before.readbacks)
-    };
-    epoch(32);
-    let (few, many) = (epoch(32), epoch(96));
-    let dispatches = (many.0 - few.0) / 4;
-    println!("dispatches={dispatches} host_kernels=0 readbacks_in_step={}", many.1 - few.1);
-    assert_eq!(many.1, few.1, "readbacks grow with the number of steps");
-    assert!(dispatches > 20);
+    let stats = StepStats::measure(&gpu, 2, 6, |steps| {
+        let (x, y) = pictures(16 * steps);
+        model.fit(&Dataset::new(x, y)?, Fit::epochs(1).batch_size(16).seed(1).verbose(0)).map(drop)
+    });
+    let stats = stats.unwrap().expect("a GPU has counts");
+    println!("{stats}");
+    assert_eq!(stats.to_string(), format!("dispatches={} host_kernels=0 readbacks_in_step=0", stats.dispatches));
+    assert!(stats.dispatches > 20, "{stats}");
+    // A readback in one step of many is seen.
+    let reading = StepStats::measure(&gpu, 2, 6, |steps| {
+        if steps == 6 {
+            model.weights()?;
+        }
+        Ok(())
+    });
+    assert!(reading.unwrap().expect("a GPU has counts").readbacks_in_step > 0);
+    assert_eq!(StepStats::measure(&cpu, 2, 6, |_| Ok(())).unwrap(), None);
+    assert!(
+        StepStats::measure(&gpu, 2, 2, |_| Ok(())).unwrap_err().to_string().contains("2 steps are not more than 2")
+    );
 }

@@ -114,6 +114,32 @@ fn weights_alone_go_into_an_equal_model() {
 }
 
 #[test]
+fn a_truncated_file_of_weights_changes_nothing_in_a_live_model() {
+    let folder = folder();
+    let path = folder.path().join("w.safetensors");
+    let (mut trained, mut live) = (compiled(), compiled());
+    trained.fit(&blobs(30, 1), Fit::epochs(1).verbose(0)).unwrap();
+    trained.save_weights(&path).unwrap();
+    live.fit(&blobs(30, 2), Fit::epochs(1).verbose(0)).unwrap();
+    let before = numbers(&live);
+    let whole = std::fs::read(&path).unwrap();
+    // Cut in the length, in the header, between two weights, in the last number; and one byte too many.
+    for length in [0, 5, 40, whole.len() / 2, whole.len() - 1, whole.len() + 1] {
+        let mut cut = whole.clone();
+        cut.resize(length, 0);
+        std::fs::write(&path, cut).unwrap();
+        let error = live.load_weights(&path).unwrap_err().to_string();
+        assert!(error.contains("w.safetensors"), "{length} of {} bytes: {error}", whole.len());
+        assert_eq!(numbers(&live), before, "{length} of {} bytes", whole.len());
+    }
+    // It goes on training, and loads what is whole.
+    live.fit(&blobs(30, 2), Fit::epochs(1).verbose(0)).unwrap();
+    std::fs::write(&path, &whole).unwrap();
+    live.load_weights(&path).unwrap();
+    assert_eq!(numbers(&live), numbers(&trained));
+}
+
+#[test]
 fn endings_that_no_format_has_are_refused() {
     let model = compiled();
     let error = model.save("x.keras").unwrap_err().to_string();

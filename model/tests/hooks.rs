@@ -5,65 +5,123 @@
 mod common;
 
 use addax::{callbacks::Direction, layers::Dense, prelude::*};
-use common::{blobs, compiled, numbers};
-use std::{cell::RefCell, rc::Rc};
+use common::{Paper, blobs, compiled, fixture, numbers};
+use serde_json::{Value, json};
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
-/// Writes down which hooks are called.
+/// Writes down every call: the hook, its number if it has one, the names in its logs, the shape of outputs.
 #[derive(Clone, Default)]
-struct Diary(Rc<RefCell<Vec<String>>>);
+struct Diary(Rc<RefCell<Vec<Value>>>);
 
 impl Diary {
-    fn note(&self, text: impl Into<String>) -> addax::Result<()> {
-        self.0.borrow_mut().push(text.into());
+    fn note(&self, hook: &str, number: Option<usize>, logs: &Logs) -> addax::Result<()> {
+        let mut entry = json!({"hook": hook});
+        if let Some(number) = number {
+            entry["number"] = number.into();
+        }
+        if !logs.is_empty() {
+            // Keras has the names in the order of the alphabet, here the loss is the first.
+            let names: BTreeSet<&str> = logs.keys().collect();
+            entry["logs"] = names.into_iter().collect();
+        }
+        if logs.contains("outputs") {
+            entry["outputs"] = logs.tensor("outputs")?.shape()?.to_vec().into();
+        }
+        self.0.borrow_mut().push(entry);
         Ok(())
     }
-    fn text(&self) -> String {
-        self.0.borrow().join(" ")
-    }
 }
-impl Callback for Diary {
-    fn on_train_begin(&mut self, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
-        self.note("train(")
-    }
-    fn on_train_end(&mut self, logs: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
-        assert!(logs.contains("loss"));
-        self.note(")")
-    }
-    fn on_epoch_begin(&mut self, epoch: usize, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
-        self.note(format!("epoch{epoch}("))
-    }
-    fn on_epoch_end(&mut self, _: usize, logs: &mut Logs, t: &mut dyn Trainer) -> addax::Result<()> {
-        assert_eq!(t.steps_per_epoch(), Some(2));
-        self.note(if logs.contains("val_loss") { "val)" } else { ")" })
-    }
-    fn on_train_batch_begin(&mut self, batch: usize, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
-        self.note(format!("b{batch}("))
-    }
-    fn on_train_batch_end(&mut self, _: usize, logs: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
-        assert_eq!(logs.keys().collect::<Vec<_>>(), ["loss", "accuracy"]);
-        self.note(")")
-    }
-    fn on_test_begin(&mut self, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
-        self.note("test(")
-    }
-    fn on_test_end(&mut self, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
-        self.note(")")
-    }
-    fn on_test_batch_begin(&mut self, batch: usize, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
-        self.note(format!("t{batch}("))
-    }
-    fn on_test_batch_end(&mut self, _: usize, _: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
-        self.note(")")
-    }
+
+macro_rules! diary {
+    (plain: $($plain:ident)*; numbered: $($numbered:ident)*) => {
+        impl Callback for Diary {
+            $(fn $plain(&mut self, logs: &mut Logs, _: &mut dyn Trainer) -> addax::Result<()> {
+                self.note(stringify!($plain), None, logs)
+            })*
+            $(fn $numbered(&mut self, number: usize, logs: &mut Logs, t: &mut dyn Trainer) -> addax::Result<()> {
+                assert!(t.steps_per_epoch().is_some());
+                self.note(stringify!($numbered), Some(number), logs)
+            })*
+        }
+    };
+}
+diary! {
+    plain: on_train_begin on_train_end on_test_begin on_test_end on_predict_begin on_predict_end;
+    numbered: on_epoch_begin on_epoch_end on_train_batch_begin on_train_batch_end on_test_batch_begin on_test_batch_end
+        on_predict_batch_begin on_predict_batch_end
+}
+
+/// What real Keras called in this run.
+fn keras(run: &str) -> Value {
+    let golden = fixture("hooks.json");
+    golden["runs"][run].clone()
 }
 
 #[test]
-fn hooks_come_in_keras_order() {
+fn hooks_of_fit_come_in_keras_order() {
     let diary = Diary::default();
     let fit =
         Fit::epochs(2).batch_size(20).validation_split(0.25).validation_freq(2).verbose(0).callback(diary.clone());
     compiled().fit(&blobs(40, 1), fit).unwrap();
-    assert_eq!(diary.text(), "train( epoch0( b0( ) b1( ) ) epoch1( b0( ) b1( ) test( t0( ) ) val) )");
+    assert_eq!(json!(*diary.0.borrow()), keras("fit")["calls"]);
+}
+
+#[test]
+fn hooks_of_evaluate_come_in_keras_order() {
+    for (run, how) in [("evaluate", Evaluate::new()), ("evaluate_steps", Evaluate::new().steps(2))] {
+        let diary = Diary::default();
+        compiled().evaluate_with(&blobs(40, 1), how.batch_size(16).callback(diary.clone())).unwrap();
+        assert_eq!(json!(*diary.0.borrow()), keras(run)["calls"], "{run}");
+    }
+}
+
+#[test]
+fn hooks_of_predict_come_in_keras_order() {
+    let data = blobs(40, 1);
+    let whole = compiled().predict(&data).unwrap();
+    let stopper = LambdaCallback::new().on_predict_batch_end(|batch, _, t| {
+        if batch == 1 {
+            t.stop();
+        }
+        Ok(())
+    });
+    let hows = [
+        ("predict", Predict::new()),
+        ("predict_steps", Predict::new().steps(2)),
+        ("predict_stopped", Predict::new().callback(stopper)),
+    ];
+    for (run, how) in hows {
+        let diary = Diary::default();
+        let y = compiled().predict_with(&data, how.batch_size(16).callback(diary.clone())).unwrap();
+        assert_eq!(json!(*diary.0.borrow()), keras(run)["calls"], "{run}");
+        assert_eq!(json!(y.shape().to_vec()), keras(run)["result"], "{run}");
+        // What was predicted is what `predict` gives, but for the rounding of products of other sizes.
+        let (ours, all): (Vec<f32>, Vec<f32>) = (y.to_vec().unwrap(), whole.to_vec().unwrap());
+        assert!(ours.iter().zip(&all).all(|(a, b)| (a - b).abs() < 1e-5), "{run}");
+    }
+}
+
+#[test]
+fn a_callback_of_predict_sees_the_outputs_and_the_bar_counts_steps() {
+    let data = blobs(10, 1);
+    let mut model = compiled();
+    let paper = Paper::default();
+    model.set_console(paper.console());
+    let mut seen = Vec::new();
+    let watch = LambdaCallback::new().on_predict_batch_end(|_, logs, _| {
+        seen.extend(logs.tensor("outputs")?.to_vec::<f32>()?);
+        Ok(())
+    });
+    let y = model.predict_with(&data, Predict::new().batch_size(4).verbose(2).callback(watch)).unwrap();
+    assert_eq!(seen, y.to_vec::<f32>().unwrap());
+    assert!(paper.text().starts_with("3/3 - 0s - "), "{}", paper.text());
+    let none = model.predict_with(&data, Predict::new().steps(0)).unwrap_err().to_string();
+    assert!(none.contains("steps is 0; give at least 1") && none.contains("hooks.rs:"), "{none}");
+    let none = model.predict_with(&data, Predict::new().batch_size(0)).unwrap_err().to_string();
+    assert!(none.contains("the batch size is 0"), "{none}");
+    // A hook that fails ends the prediction.
+    let fails = LambdaCallback::new().on_predict_batch_begin(|_, _, _| Err(addax::Error::data("enough")));
+    assert!(model.predict_with(&data, Predict::new().callback(fails)).unwrap_err().to_string().contains("enough"));
 }
 
 #[test]

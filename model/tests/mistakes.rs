@@ -8,24 +8,27 @@ use addax::{layers::*, prelude::*};
 use common::{blobs, classifier, compiled, how};
 use std::{panic::Location, process::Command};
 
-/// The message without the line it ends in, and that line's file.
+/// The message without the line it ends in, which is one of this file.
+#[track_caller]
 fn said(error: addax::Error) -> String {
-    let at = error.origin().map(|o| o.file()).unwrap_or_default().to_string();
     let text = error.to_string();
-    match text.rsplit_once(" (at ") {
-        Some((message, _)) => {
-            assert!(at.ends_with("mistakes.rs"), "{text}");
-            message.to_string()
-        }
-        None => text,
-    }
+    let Some(at) = error.origin() else { panic!("no line is told: {text}") };
+    assert!(at.file().ends_with("mistakes.rs"), "{text}");
+    let end = format!(" (at {}:{})", at.file(), at.line());
+    text.strip_suffix(&end).unwrap_or_else(|| panic!("{text} does not end in{end}")).to_string()
 }
 
+/// The result is this error, and tells the line that it was made in: that of this call or one of the next two.
 #[track_caller]
 fn fails<T>(result: addax::Result<T>, message: &str) {
+    let here = Location::caller();
     match result {
-        Ok(_) => panic!("{} was expected to fail", Location::caller()),
-        Err(error) => assert_eq!(said(error), message, "at {}", Location::caller()),
+        Ok(_) => panic!("{here} was expected to fail"),
+        Err(error) => {
+            let line = error.origin().map_or(0, |at| at.line());
+            assert_eq!(said(error), message, "at {here}");
+            assert!((here.line()..=here.line() + 2).contains(&line), "line {line} is told at {here}");
+        }
     }
 }
 
@@ -38,6 +41,16 @@ fn layers_that_do_not_fit_are_told_with_the_line_that_added_them() {
     assert_eq!(error.origin().unwrap().line(), line);
     assert_eq!(said(error), "layer \"reshape\": samples of shape [28, 4] (112 values) do not fit target_shape [5, 5]");
     assert!(model.summary().to_string().contains("Not built: layer \"reshape\""));
+}
+
+#[test]
+fn a_type_that_a_layer_cannot_take_is_told_with_the_line_that_added_it() {
+    let mut model = Sequential::new().input([4, 4, 1]).input_dtype(DType::Bool);
+    let line = line!() + 1;
+    model = model.add(MaxPooling2D::new(2));
+    let error = model.compile(how()).unwrap_err();
+    assert_eq!(error.origin().unwrap().line(), line);
+    assert_eq!(said(error), "layer \"max_pooling2d\": 2-D pooling needs floats of one type, got bool");
 }
 
 #[test]
@@ -105,8 +118,9 @@ fn a_value_that_is_not_there_yet_cannot_be_read() {
 
 #[test]
 fn devices_that_do_not_exist() {
-    fails(Device::by_name("gpuu"), "unknown device \"gpuu\"; did you mean \"gpu\" or \"cpu\"?");
-    fails(Device::by_name("cuda"), "unknown device \"cuda\"; did you mean \"cpu\" or \"gpu\"?");
+    let refused = |name| Device::by_name(name).unwrap_err().to_string();
+    assert_eq!(refused("gpuu"), "unknown device \"gpuu\"; did you mean \"gpu\" or \"cpu\"?");
+    assert_eq!(refused("cuda"), "unknown device \"cuda\"; did you mean \"cpu\" or \"gpu\"?");
 }
 
 /// The process whose environment is wrong. Runs only when it is told to.
@@ -130,11 +144,17 @@ fn a_wrong_environment_is_told_by_compile() {
         ),
         ("ADDAX_DEVICE", "nonsense", "unknown device \"nonsense\"; did you mean \"cpu\" or \"gpu\"?"),
         ("ADDAX_NUM_THREADS", "many", "ADDAX_NUM_THREADS is \"many\"; expected a whole number from 1 to 4096"),
+        #[cfg(not(feature = "gpu"))]
+        ("ADDAX_DEVICE", "gpu", "device \"gpu\" needs the cargo feature `gpu`, which this build does not have"),
+        // Where the loader of drivers is told of none.
+        #[cfg(all(feature = "gpu", target_os = "linux"))]
+        ("ADDAX_DEVICE", "gpu", "no GPU adapter was found; is a Vulkan, Metal or Direct3D 12 driver installed?"),
     ] {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "in_a_wrong_environment", "--nocapture"]);
         // Without looking for a GPU first.
         command.env("ADDAX_TEST_WRONG", "1").env("ADDAX_DEVICE", "cpu").env(variable, value);
+        command.env_remove("ADDAX_GPU").env("VK_DRIVER_FILES", "/none").env("VK_ICD_FILENAMES", "/none");
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && text.contains(&format!("said: {message}\n")), "{text}");
@@ -143,18 +163,22 @@ fn a_wrong_environment_is_told_by_compile() {
 
 #[test]
 fn names_that_are_not_known() {
-    let compile = |how: Compile| classifier().compile(how);
-    fails(compile(Compile::new("adm")), "unknown optimizer \"adm\"; did you mean \"adam\" or \"adamw\" or \"nadam\"?");
+    macro_rules! compile {
+        ($how:expr) => {
+            classifier().compile($how)
+        };
+    }
+    fails(compile!(Compile::new("adm")), "unknown optimizer \"adm\"; did you mean \"adam\" or \"adamw\" or \"nadam\"?");
     fails(
-        compile(Compile::new("sgd").loss("msee")),
+        compile!(Compile::new("sgd").loss("msee")),
         "unknown loss \"msee\"; did you mean \"mse\" or \"msle\" or \"mae\"?",
     );
     fails(
-        compile(Compile::new("sgd").loss("mse").metric("acuracy")),
+        compile!(Compile::new("sgd").loss("mse").metric("acuracy")),
         "unknown metric \"acuracy\"; did you mean \"accuracy\"?",
     );
     fails(
-        compile(Compile::new("sgd").loss("mse").metric("mae").metric("mae")),
+        compile!(Compile::new("sgd").loss("mse").metric("mae").metric("mae")),
         "two metrics are named \"mae\"; give one another name with `.named(..)`",
     );
 }
@@ -166,10 +190,10 @@ fn options_that_make_no_sense() {
     fails(classifier().fit(&data, Fit::epochs(1)), message);
     fails(classifier().evaluate(&data), message);
     let mut model = compiled();
-    let mut fit = |how: fn(Fit<'static>) -> Fit<'static>| model.fit(&data, how(Fit::epochs(1).verbose(0)));
-    fails(fit(|f| f.batch_size(0)), "the batch size is 0; give at least 1");
-    fails(fit(|f| f.steps_per_epoch(0)), "steps_per_epoch is 0; give at least 1");
-    fails(fit(|f| f.validation_split(1.5)), "validation_split is 1.5; give a fraction between 0 and 1");
+    let fit = || Fit::epochs(1).verbose(0);
+    fails(model.fit(&data, fit().batch_size(0)), "the batch size is 0; give at least 1");
+    fails(model.fit(&data, fit().steps_per_epoch(0)), "steps_per_epoch is 0; give at least 1");
+    fails(model.fit(&data, fit().validation_split(1.5)), "validation_split is 1.5; give a fraction between 0 and 1");
     let endless = data::Generator::new(|_, _| Ok(false));
     fails(
         compiled().fit(&endless, Fit::epochs(1).validation_split(0.1)),
@@ -211,6 +235,14 @@ fn data_that_does_not_fit() {
         integers.predict(&x(&[1, 4])),
         "layer \"input_layer\": the model takes int32 input, the data is float32; cast the data or change `.input_dtype(..)`",
     );
+    let mut trained =
+        Sequential::new().input([4]).input_dtype(DType::I32).add(Embedding::new(10, 2)).add(Flatten::new());
+    trained = trained.add(Dense::new(3));
+    trained.compile(how()).unwrap();
+    fails(
+        trained.fit(&Dataset::new(x(&[6, 4]), labels(6)).unwrap(), Fit::epochs(1)),
+        "layer \"input_layer\": the model takes int32 input, the data is float32; cast the data or change `.input_dtype(..)`",
+    );
     fails(
         compiled().fit(&Dataset::new(x(&[6, 4]), None).unwrap(), Fit::epochs(1)),
         "loss \"sparse_categorical_crossentropy\" needs labels, and the data has none",
@@ -221,6 +253,24 @@ fn data_that_does_not_fit() {
         regression.fit(&Dataset::new(x(&[6, 4]), x(&[6, 2])).unwrap(), Fit::epochs(1)),
         "loss \"mean_squared_error\": labels of shape [6, 2] and predictions of shape [6, 3] do not fit each other",
     );
+}
+
+#[test]
+fn every_way_to_give_data_tells_its_line() {
+    let (x, y) = (Array::zeros(DType::F32, [6, 5]), Array::zeros(DType::I32, [6]));
+    let data = Dataset::new(x.clone(), y.clone()).unwrap();
+    let message = "layer \"input_layer\": the model takes samples of shape [4], the data has samples of shape [5] (batches of shape \
+                   [6, 5])";
+    let mut model = compiled();
+    fails(model.fit(&data, Fit::epochs(1).verbose(0)), message);
+    fails(model.evaluate(&data), message);
+    fails(model.evaluate_with(&data, Evaluate::new()), message);
+    fails(model.predict(&data), message);
+    fails(model.predict_with(&data, Predict::new()), message);
+    fails(model.predict_in_batches(&x, 6), message);
+    fails(model.predict_on_batch(&x), message);
+    fails(model.train_on_batch(&x, &y, None), message);
+    fails(model.test_on_batch(&x, &y, None), message);
 }
 
 #[test]

@@ -100,6 +100,7 @@ REDUCED = [
     (BCE, {"from_logits": True}, bits, logits, (4, 3)),
     ("MeanSquaredError", {}, logits, logits, (2, 3, 4)),
     ("Huber", {"delta": 0.8}, logits, logits, (4, 3)),
+    ("MeanAbsoluteError", {}, logits, logits, (2, 3, 5)),
     ("Dice", {"axis": [1, 2]}, bits, unit, (3, 2, 4)),
     ("Dice", {"axis": [2]}, bits, unit, (3, 2, 4)),
 ]

@@ -25,6 +25,8 @@ PARTS = [
     "serialization",
     "histories",
     "mixed",
+    "hooks",
+    "promotion",
 ]
 
 

@@ -85,6 +85,9 @@ def make():
     decayed = {"learning_rate": 0.05, "weight_decay": 0.1}
     cases.append(case("AdamW", decayed, "weight_decay_excluded", {}, start, gradients))
     cases += [case(n, c, "plain", {}, start, gradients) for n, c in OTHERS]
+    every = {"learning_rate": 0.05, "weight_decay": 0.02, "beta_1": 0.7, "beta_2": 0.9, "epsilon": 1e-3}
+    for chosen in (every, {**every, "amsgrad": True}):
+        cases += [case("AdamW", chosen, v, e, start, gradients) for v, e in VARIANTS if "weight_decay" not in e]
     return {
         "optimizers": {
             "names": resolved(keras.optimizers.get, NAMES),

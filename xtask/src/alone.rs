@@ -33,13 +33,10 @@ pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
         }
         print!("{name:<18}");
         check_tree(&root, name, banned)?;
-        match program(&root.join(folder).join("README.md"))? {
-            Some(code) => {
-                run_alone(&root, &place, folder, name, &code)?;
-                println!("its README runs against it alone");
-            }
-            None => println!("no program in its README; its tree is clean"),
-        }
+        let code = program(&root.join(folder).join("README.md"))?;
+        let code = code.ok_or_else(|| format!("{name}: there is no program in {folder}/README.md"))?;
+        run_alone(&root, &place, folder, name, &code)?;
+        println!("its README runs against it alone");
     }
     Ok(())
 }

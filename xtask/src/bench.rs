@@ -4,10 +4,11 @@
 //!
 //! With `--policy mixed_bfloat16`, models compute in half floats.
 //! With `--profile`, every kernel of a training step with its time, its share of the step and of what the machine can do at most.
-//! With `--threads`, one thread against all of them, interleaved.
+//! With `--threads`, one thread against all of them, interleaved: a training step, and the prediction of one row.
 //! With `--start`, how long a program takes from the start of its process to the end of its first training step.
 //! With `--peers`, the same work runs in Keras and PyTorch too (`xtask/bench/peers.py`, with that Python), interleaved, so that
-//! all see the same minutes of the machine; each one's best round counts, and ratios are printed.
+//! all see the same minutes of the machine; each one's best round counts. Three tables tell a training step, predicted rows per
+//! second and the prediction of one row, each with the ratio to the fastest peer and the geometric mean of the ratios.
 
 use std::{
     error::Error,
@@ -33,23 +34,97 @@ pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
         let status = Command::new(root.join("target/release/bench")).current_dir(&root).args(rest).status()?;
         return if status.success() { Ok(()) } else { Err("the benchmark failed".into()) };
     };
-    println!("milliseconds per training step, best of {rounds} interleaved rounds\n");
-    println!("| work | addax | {} | fastest peer / addax |\n| --- | --- | --- | --- | --- | --- |", PEERS.join(" | "));
+    let mut measured = Vec::new();
     for work in &works {
-        let mut best = [f64::MAX; 1 + PEERS.len()];
+        let mut best = [Figures::WORST; 1 + PEERS.len()];
         for _ in 0..rounds {
-            best[0] = best[0].min(step_ms(own(&root, work))?);
+            best[0] = best[0].better(Figures::of(own(&root, work))?);
             for (peer, best) in PEERS.iter().zip(&mut best[1..]) {
                 let mut other = Command::new(&python);
                 other.current_dir(&root).args(["xtask/bench/peers.py", peer, work]);
-                *best = best.min(step_ms(other)?);
+                *best = best.better(Figures::of(other)?);
             }
         }
-        let fastest = best[1..].iter().copied().fold(f64::MAX, f64::min);
-        let cells: Vec<String> = best.iter().map(|ms| format!("{ms:.3}")).collect();
-        println!("| {work} | {} | {:.2} |", cells.join(" | "), fastest / best[0]);
+        measured.push((work.as_str(), best));
+    }
+    println!("best of {rounds} interleaved rounds");
+    for table in TABLES {
+        print!("\n{}", table.with_peers(&measured));
     }
     Ok(())
+}
+
+/// What one run measures, all of it so that less is better.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Figures {
+    /// Milliseconds of a training step.
+    step: f64,
+    /// Milliseconds to predict a thousand rows.
+    predict: f64,
+    /// Milliseconds to predict one row.
+    call: f64,
+}
+
+/// A table: what stands above it, which figure it tells, and how.
+struct Table {
+    title: &'static str,
+    figure: fn(&Figures) -> f64,
+    show: fn(f64) -> String,
+}
+
+const TABLES: [Table; 3] = [
+    Table { title: "milliseconds per training step", figure: |f| f.step, show: |ms| format!("{ms:.3}") },
+    Table { title: "predicted rows per second", figure: |f| f.predict, show: |ms| format!("{:.0}", 1e6 / ms) },
+    Table { title: "milliseconds to predict one row", figure: |f| f.call, show: |ms| format!("{ms:.4}") },
+];
+
+impl Figures {
+    const WORST: Figures = Figures { step: f64::MAX, predict: f64::MAX, call: f64::MAX };
+
+    /// Runs a benchmark and reads the JSON line that it prints.
+    fn of(mut command: Command) -> Result<Figures, Box<dyn Error>> {
+        let output = command.output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let found = text.lines().rev().find_map(Figures::read);
+        found.ok_or_else(|| format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
+    }
+    fn read(line: &str) -> Option<Figures> {
+        let number = |key: &str| -> Option<f64> {
+            let rest = line.split(&format!("\"{key}\": ")).nth(1)?;
+            rest.split([',', '}']).next()?.trim().parse().ok()
+        };
+        let predict = 1e6 / number("predict_samples_s")?;
+        Some(Figures { step: number("step_ms")?, predict, call: number("call1_ms")? })
+    }
+    /// Each of the figures where it is better.
+    fn better(self, other: Figures) -> Figures {
+        Figures {
+            step: self.step.min(other.step),
+            predict: self.predict.min(other.predict),
+            call: self.call.min(other.call),
+        }
+    }
+}
+
+impl Table {
+    /// One figure of every work: of Addax, of its peers, and how many times as fast as the fastest of them Addax is.
+    fn with_peers(&self, measured: &[(&str, [Figures; 1 + PEERS.len()])]) -> String {
+        let mut text = format!(
+            "{}\n\n| work | addax | {} | as fast as the fastest peer |\n| --- | --- | --- | --- | --- | --- |\n",
+            self.title,
+            PEERS.join(" | ")
+        );
+        let mut logarithms = 0.0;
+        for (work, figures) in measured {
+            let times = figures.map(|f| (self.figure)(&f));
+            let ratio = times[1..].iter().copied().fold(f64::MAX, f64::min) / times[0];
+            let cells: Vec<String> = times.iter().map(|ms| (self.show)(*ms)).collect();
+            text += &format!("| {work} | {} | {ratio:.2} |\n", cells.join(" | "));
+            logarithms += ratio.ln();
+        }
+        let mean = (logarithms / measured.len().max(1) as f64).exp();
+        text + &format!("| geometric mean |{} {mean:.2} |\n", " |".repeat(1 + PEERS.len()))
+    }
 }
 
 /// The program, to time one workload.
@@ -62,18 +137,25 @@ fn own(root: &Path, work: &str) -> Command {
 /// Prints what threads are worth.
 fn threads(root: &Path, works: &[String], rounds: usize) -> Result<(), Box<dyn Error>> {
     let cores = std::thread::available_parallelism()?.to_string();
-    println!("milliseconds per training step, best of {rounds} interleaved rounds\n");
-    println!("| work | 1 thread | {cores} threads | faster by |\n| --- | --- | --- | --- |");
+    let mut measured = Vec::new();
     for work in works {
-        let mut best = [f64::MAX; 2];
+        let mut best = [Figures::WORST; 2];
         for _ in 0..rounds {
             for (count, best) in ["1", &cores].into_iter().zip(&mut best) {
                 let mut command = own(root, work);
                 command.env("ADDAX_NUM_THREADS", count);
-                *best = best.min(step_ms(command)?);
+                *best = best.better(Figures::of(command)?);
             }
         }
-        println!("| {work} | {:.3} | {:.3} | {:.2} |", best[0], best[1], best[0] / best[1]);
+        measured.push((work, best));
+    }
+    println!("best of {rounds} interleaved rounds");
+    for Table { title, figure, show } in TABLES {
+        println!("\n{title}\n\n| work | 1 thread | {cores} threads | faster by |\n| --- | --- | --- | --- |");
+        for (work, best) in &measured {
+            let [one, all] = best.map(|f| figure(&f));
+            println!("| {work} | {} | {} | {:.2} |", show(one), show(all), one / all);
+        }
     }
     Ok(())
 }
@@ -86,24 +168,28 @@ fn build(root: &Path) -> Result<(), Box<dyn Error>> {
     if status.success() { Ok(()) } else { Err("the benchmark does not build".into()) }
 }
 
-/// The step time in the JSON line that a benchmark prints.
-fn step_ms(mut command: Command) -> Result<f64, Box<dyn Error>> {
-    let output = command.output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let found = text.lines().rev().find_map(number);
-    found.ok_or_else(|| format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
-}
-
-fn number(line: &str) -> Option<f64> {
-    let rest = line.split("\"step_ms\": ").nth(1)?;
-    rest.split([',', '}']).next()?.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn the_step_time_is_found() {
-        assert_eq!(super::number("{\"who\": \"x\", \"step_ms\": 0.516, \"acc\": 1}"), Some(0.516));
-        assert_eq!(super::number("no"), None);
+    fn the_figures_are_found() {
+        let line = "{\"who\": \"x\", \"step_ms\": 0.516, \"predict_samples_s\": 2000.0, \"call1_ms\": 0.25}";
+        let found = Figures::read(line).unwrap();
+        assert_eq!(found, Figures { step: 0.516, predict: 500.0, call: 0.25 });
+        assert_eq!(Figures::read("{\"step_ms\": 0.516}"), None);
+        let other = Figures { step: 0.5, predict: 600.0, call: 0.3 };
+        assert_eq!(Figures::WORST.better(found).better(other), Figures { step: 0.5, predict: 500.0, call: 0.25 });
+    }
+
+    #[test]
+    fn a_table_shows_the_fastest_peer_and_the_geometric_mean() {
+        let row = |values: [f64; 4]| values.map(|v| Figures { step: v, predict: 1000.0 * v, call: v });
+        let measured = [("mlp", row([2.0, 9.0, 4.0, 8.0])), ("lstm", row([1.0, 8.0, 9.0, 8.0]))];
+        let [step, predict, _] = TABLES.map(|table| table.with_peers(&measured));
+        assert!(predict.contains("| mlp | 500 | 111 | 250 | 125 | 2.00 |\n"), "{predict}");
+        assert!(step.contains("| mlp | 2.000 | 9.000 | 4.000 | 8.000 | 2.00 |\n"), "{step}");
+        let end = "| lstm | 1.000 | 8.000 | 9.000 | 8.000 | 8.00 |\n| geometric mean | | | | | 4.00 |\n";
+        assert!(step.ends_with(end), "{step}");
     }
 }

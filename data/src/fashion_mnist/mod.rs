@@ -7,6 +7,7 @@ use crate::{dataset::Dataset, idx};
 use addax_tensor::{Array, DType, Error, Result};
 use std::{
     env, fmt,
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -45,13 +46,15 @@ pub fn fashion_mnist() -> Result<(Dataset, Dataset)> {
 /// ```
 #[derive(Clone)]
 pub struct FashionMnist {
-    folder: Option<PathBuf>,
+    /// Folders that somebody named, first the one that counts most.
+    named: Vec<PathBuf>,
     shared: PathBuf,
     cache: Option<PathBuf>,
     #[cfg_attr(not(feature = "download"), allow(dead_code, reason = "only downloading needs it"))]
     url: String,
     #[cfg_attr(not(feature = "download"), allow(dead_code, reason = "only downloading needs it"))]
     progress: Arc<dyn Fn(&Progress) + Send + Sync>,
+    warn: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// How far the download of a file is.
@@ -72,23 +75,30 @@ impl Default for FashionMnist {
 }
 
 impl FashionMnist {
-    /// The usual places: the folder in the environment variable `FASHION_MNIST` if that is set, and nowhere else;
-    /// otherwise that of Debian's package `dataset-fashion-mnist`, then the cache, which is `fashion-mnist` in
-    /// `ADDAX_CACHE` or in `addax` of the user's cache folder. With the feature `download`, missing files are fetched
-    /// into the cache from `ADDAX_FASHION_MNIST_URL`, or from where Keras gets them.
+    /// The usual places, one after the other: the folder in the environment variable `FASHION_MNIST` if that is set; that of
+    /// Debian's package `dataset-fashion-mnist`; the cache, which is `fashion-mnist` in `ADDAX_CACHE` or in `addax` of the user's
+    /// cache folder. With the feature `download`, missing files are fetched into the cache from `ADDAX_FASHION_MNIST_URL`, or
+    /// from where Keras gets them. A folder that was named and lacks files is told of on standard error.
     pub fn new() -> Self {
         let cache = path_from("ADDAX_CACHE").or_else(user_cache);
         FashionMnist {
-            folder: path_from("FASHION_MNIST"),
+            named: path_from("FASHION_MNIST").into_iter().collect(),
             shared: DEBIAN.into(),
             cache: cache.map(|c| c.join("fashion-mnist")),
             url: env::var("ADDAX_FASHION_MNIST_URL").ok().filter(|u| !u.is_empty()).unwrap_or_else(|| MIRROR.into()),
             progress: Arc::new(|_| ()),
+            // Nobody is left to tell if standard error is closed.
+            warn: Arc::new(|text| drop(writeln!(io::stderr(), "{text}"))),
         }
     }
-    /// Looks in this folder and nowhere else.
+    /// Looks in this folder before all others.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(folder.into());
+        self.named.insert(0, folder.into());
+        self
+    }
+    /// Calls this, instead of writing to standard error, with a line for each folder that was named and lacks files.
+    pub fn warnings(mut self, warn: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.warn = Arc::new(warn);
         self
     }
     /// Keeps downloaded files in this folder.
@@ -117,15 +127,19 @@ impl FashionMnist {
 
     /// The first folder that has all files.
     fn find(&self) -> Result<PathBuf> {
-        let places: Vec<&PathBuf> = match &self.folder {
-            Some(folder) => vec![folder],
-            None => std::iter::once(&self.shared).chain(&self.cache).collect(),
-        };
-        if let Some(folder) = places.iter().find(|folder| is_complete(folder)) {
-            return Ok(folder.to_path_buf());
+        let places: Vec<&PathBuf> = self.named.iter().chain([&self.shared]).chain(&self.cache).collect();
+        for (place, folder) in places.iter().enumerate() {
+            let lacks = lacking(folder);
+            if lacks.is_empty() {
+                return Ok(folder.to_path_buf());
+            }
+            if place < self.named.len() {
+                let lacks = lacks.iter().map(|name| format!("{name}.gz")).collect::<Vec<_>>().join(", ");
+                (self.warn)(&format!("Fashion-MNIST is not in {}: no {lacks}. Looking elsewhere", folder.display()));
+            }
         }
         #[cfg(feature = "download")]
-        if let (None, Some(cache)) = (&self.folder, &self.cache) {
+        if let Some(cache) = &self.cache {
             download::fetch_all(&download::agent(), &download::FILES, &self.url, cache, &*self.progress)?;
             return Ok(cache.clone());
         }
@@ -133,12 +147,9 @@ impl FashionMnist {
     }
     fn not_found(&self, places: &[&PathBuf]) -> Error {
         let list: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
-        let download = match (cfg!(feature = "download"), &self.folder) {
-            (false, _) => {
-                ", or enable the feature `download` (of `addax`, or of `addax-data` where that is used alone)"
-            }
-            (true, Some(_)) => ", or name no folder to have them downloaded",
-            (true, None) => ", or set ADDAX_CACHE to a folder to have them downloaded into",
+        let download = match cfg!(feature = "download") {
+            false => ", or enable the feature `download` (of `addax`, or of `addax-data` where that is used alone)",
+            true => ", or set ADDAX_CACHE to a folder to have them downloaded into",
         };
         Error::data(format!(
             "Fashion-MNIST was not found in {}. Put {}.gz, {}.gz, {}.gz and {}.gz there, name their folder in \
@@ -155,7 +166,7 @@ impl FashionMnist {
 impl fmt::Debug for FashionMnist {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FashionMnist")
-            .field("folder", &self.folder)
+            .field("named", &self.named)
             .field("cache", &self.cache)
             .field("url", &self.url)
             .finish_non_exhaustive()
@@ -186,8 +197,9 @@ fn file(folder: &Path, name: &str) -> Option<PathBuf> {
     [format!("{name}.gz"), name.to_string()].into_iter().map(|n| folder.join(n)).find(|path| path.is_file())
 }
 
-fn is_complete(folder: &Path) -> bool {
-    [TRAIN.0, TRAIN.1, TEST.0, TEST.1].iter().all(|name| file(folder, name).is_some())
+/// The names of the files that are not in this folder.
+fn lacking(folder: &Path) -> Vec<&'static str> {
+    [TRAIN.0, TRAIN.1, TEST.0, TEST.1].into_iter().filter(|name| file(folder, name).is_none()).collect()
 }
 
 fn part(folder: &Path, (images, labels): (&str, &str)) -> Result<Dataset> {
@@ -218,7 +230,7 @@ fn foreign(path: &Path, expected: &str, found: &Array) -> Error {
 pub(crate) mod tests {
     use super::*;
     use crate::idx::tests::{file, gzip};
-    use std::fs;
+    use std::{fs, sync::Mutex};
 
     /// File names and contents of a small set.
     pub(crate) fn small() -> [(&'static str, Vec<u8>); 4] {
@@ -233,7 +245,16 @@ pub(crate) mod tests {
     }
     fn nowhere(cache: &Path) -> FashionMnist {
         let absent = cache.join("absent");
-        FashionMnist { folder: None, shared: absent, ..FashionMnist::new() }.cache(cache).url("http://127.0.0.1:9")
+        let none = FashionMnist { named: Vec::new(), shared: absent, ..FashionMnist::new() };
+        none.cache(cache).url("http://127.0.0.1:9").warnings(|text| panic!("{text}"))
+    }
+    /// The lines that these warn with, and what they find.
+    fn warned(files: FashionMnist) -> (Vec<String>, Result<(Dataset, Dataset)>) {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let heard = lines.clone();
+        let found = files.warnings(move |text| heard.lock().unwrap().push(text.to_string())).load();
+        let lines = lines.lock().unwrap().clone();
+        (lines, found)
     }
 
     #[test]
@@ -251,13 +272,58 @@ pub(crate) mod tests {
         }
     }
 
+    /// `--data`, then `FASHION_MNIST`, then Debian's folder, then the cache: each once, and the first that has all files counts.
     #[test]
-    fn a_named_folder_without_files_says_what_to_do() {
-        let folder = tempfile::tempdir().unwrap();
-        write(folder.path());
-        let empty = folder.path().join("empty");
-        let error = nowhere(folder.path()).folder(&empty).load().unwrap_err().to_string();
-        for part in ["empty.", "train-images-idx3-ubyte.gz", "FASHION_MNIST", "dataset-fashion-mnist", "download"] {
+    fn places_are_searched_in_order_and_named_ones_without_files_are_told() {
+        let root = tempfile::tempdir().unwrap();
+        let place = |name: &str| root.path().join(name);
+        let files = || FashionMnist {
+            named: vec![place("variable")],
+            shared: place("debian"),
+            ..FashionMnist::new().cache(place("cache")).url("http://127.0.0.1:9")
+        };
+        let files = || files().folder(place("data"));
+        let names = ["data", "variable", "debian", "cache"];
+        for (at, name) in names.iter().enumerate().rev() {
+            fs::create_dir(place(name)).unwrap();
+            write(&place(name));
+            // Half of the files are not enough.
+            for before in &names[..at] {
+                fs::create_dir_all(place(before)).unwrap();
+                let there = place(before).join(format!("{}.gz", TRAIN.0));
+                fs::copy(place(name).join(format!("{}.gz", TRAIN.0)), there).unwrap();
+            }
+            assert_eq!(files().warnings(|_| ()).find().unwrap(), place(name));
+            let (lines, found) = warned(files());
+            assert_eq!(found.unwrap().0.len(), 12);
+            let expected: Vec<String> = names[..at.min(2)]
+                .iter()
+                .map(|name| {
+                    format!(
+                        "Fashion-MNIST is not in {}: no {}.gz, {}.gz, {}.gz. Looking elsewhere",
+                        place(name).display(),
+                        TRAIN.1,
+                        TEST.0,
+                        TEST.1
+                    )
+                })
+                .collect();
+            assert_eq!(lines, expected, "found in {name}");
+            for before in &names[..at] {
+                fs::remove_dir_all(place(before)).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn without_any_files_it_says_what_to_do() {
+        let empty = tempfile::tempdir().unwrap();
+        let files = FashionMnist { cache: None, ..nowhere(empty.path()).folder(empty.path().join("empty")) };
+        let (lines, found) = warned(files);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let error = found.unwrap_err().to_string();
+        let parts = ["empty or ", "train-images-idx3-ubyte.gz", "FASHION_MNIST", "dataset-fashion-mnist", "download"];
+        for part in parts {
             assert!(error.contains(part), "{error}");
         }
     }

@@ -5,9 +5,7 @@ use super::{
     recurrent::{Recurrence, recurrent_layer},
     setters,
 };
-use crate::{
-    Base, Constraint, Cx, Fields, Ignored, Initializer, Layer, Never, Regularizer, Weight, activations::Activation,
-};
+use crate::{Base, Constraint, Cx, Fields, Ignored, Initializer, Layer, Regularizer, Weight, activations::Activation};
 use addax_tensor::{Error, Result, Tensor};
 
 recurrent_layer! {

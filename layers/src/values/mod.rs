@@ -8,6 +8,7 @@ mod window;
 pub use axis_list::AxisList;
 pub use numbers::Numbers;
 pub use unused::{Ignored, Never};
+pub(crate) use unused::{NoReturnState, NoStates};
 pub use window::{DataFormat, Padding, Pair};
 
 use crate::{

@@ -11,7 +11,7 @@
 
 mod adapter;
 mod buffer;
-mod code;
+pub(crate) mod code;
 mod executor;
 mod pipeline;
 mod program;

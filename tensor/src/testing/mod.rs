@@ -19,6 +19,8 @@ mod check;
 mod faulty;
 mod generate;
 mod leaf;
+#[cfg(feature = "gpu")]
+mod paper_gpu;
 mod print;
 mod rebuild;
 mod rng;
@@ -31,6 +33,8 @@ pub use check::{FACTOR, Failure, check, check_within};
 pub use faulty::{Fault, Faulty};
 pub use generate::{Graph, Options, graph, graphs};
 pub use leaf::Draw;
+#[cfg(feature = "gpu")]
+pub use paper_gpu::{PaperGpu, Shaders, Written};
 pub use print::to_rust;
 pub use rebuild::{Bodies, rebuild};
 pub use rng::Rng;

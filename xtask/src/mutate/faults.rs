@@ -23,6 +23,7 @@ const LAYERS: &str = "-p addax-layers --lib --tests";
 const OPTIMIZERS: &str = "-p addax-optim --lib --tests";
 const LADDER: &str = "-p addax --test ladder";
 const LOST: &str = "-p addax --test lost_device";
+const TOLD: &str = "-p addax --test hints --test hooks";
 const LOSSES: &str = "-p addax-losses --lib --tests";
 
 /// Faults in the handling of axes, pads, strides and epilogues, in what keeps state safe, in the gradient table, optimizers and
@@ -304,4 +305,23 @@ pub const FAULTS: &[Fault] = &[
     ),
     fault(LOST, "callbacks/src/list.rs", "self.first = self.failed;", "self.first = 0;"),
     fault(LOST, "model/src/passes.rs", "self.count = mark.count;", ""),
+    // What people and callbacks are told.
+    fault(
+        TOLD,
+        "model/src/hints.rs",
+        "self.sum = self.sum.wrapping_add(hasher.finish());",
+        "self.sum = hasher.finish();",
+    ),
+    fault(
+        TOLD,
+        "model/src/hints.rs",
+        "chosen.cloned().unwrap_or_else(if silent { Console::stderr }",
+        "chosen.cloned().unwrap_or_else(if silent { Console::silent }",
+    ),
+    fault(
+        TOLD,
+        "model/src/predict.rs",
+        "callbacks.on_predict_batch_end(batch, &mut logs, &mut session)?;",
+        "let _ = &mut logs;",
+    ),
 ];
