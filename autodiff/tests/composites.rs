@@ -8,7 +8,7 @@ use addax_autodiff::{
     Array, Tensor,
     gradcheck::{Options, gradcheck},
 };
-use addax_tensor::ops::{ConvNd, ConvTransposeNd, Interpolation, Pads, PoolNd};
+use addax_tensor::ops::{Between, ConvNd, ConvTransposeNd, Interpolation, Margin, Overlap, Pads, PoolNd};
 use common::spread;
 
 #[track_caller]
@@ -26,6 +26,24 @@ fn sorting_and_what_is_made_of_it() {
     check(|x| x[0].logcumsumexp(1), &[spread([2, 5], 0)]);
     let at = Tensor::from_vec([3, 0, 3, 1], [2, 2]);
     check(|x| x[0].put_along_axis(&at, &x[1], 1).square(), &[spread([2, 4], 0), spread([2, 2], 1)]);
+}
+
+#[test]
+fn signals_and_what_is_not_a_number() {
+    check(|x| (&x[0] * 8.0).i0(), &[spread([7], 0)]);
+    check(|x| (&x[0] * 4.0 + 9.0).i0() * 1e-3, &[spread([5], 0)]);
+    check(|x| x[0].corrcoef().square(), &[spread([3, 4], 0)]);
+    check(|x| x[0].correlate(&x[1], Overlap::Same).square(), &[spread([5], 0), spread([3], 1)]);
+    check(|x| x[0].correlate(&x[1], Overlap::Full).square(), &[spread([2], 0), spread([4], 1)]);
+    let holes = Tensor::from_vec([true, false, true, true, false, true, true, true], [2, 4]);
+    let with_holes = |x: &Tensor| holes.select(x, f64::NAN);
+    check(|x| with_holes(&x[0]).nanquantile(0.3, 1, Between::Linear).square(), &[spread([2, 4], 0)]);
+    check(|x| with_holes(&x[0]).nancumprod(1), &[spread([2, 4], 0)]);
+    check(|x| x[0].segment_prod(&Tensor::from_vec([1, 0, 1, 1], [4]), 3), &[spread([4, 2], 0)]);
+    check(|x| (&x[0] * 0.7).sparsemax(-1).square(), &[spread([2, 5], 0)]);
+    check(|x| x[0].pad_with([(3, 2), (0, 1)], Margin::Reflect).square(), &[spread([3, 2], 0)]);
+    check(|x| x[0].fold([4, 3], [2, 2], [1, 1], [1, 0], [1, 1]).square(), &[spread([1, 8, 10], 0)]);
+    check(|x| x[0].extract_sequences(3, 1).square(), &[spread([2, 5], 0)]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use addax_tensor::{
     Array, DType, Operand, Tensor, Variable,
     graph::{Conv2d, MatMul, Pool2d, ReduceOp, SliceAxis, topological},
+    ops::{Between, ConvNd, Margin, Overlap},
     random,
 };
 
@@ -162,6 +163,25 @@ fn a_mistake_has_the_callers_line() {
         x.multi_hot(3, DType::F32),
         x.psnr(&bad, 1.0),
         x.take(&x, 0),
+        Tensor::kaiser(4, f64::NAN),
+        x.argpartition(3, -1),
+        x.correlate(&x, Overlap::Full),
+        x.expand_dims(0).corrcoef(),
+        x.is_in(&x.reshape([7]), false),
+        x.in_top_k(&Tensor::arange(3), 1),
+        Tensor::geomspace(1.0, -1.0, 3, true),
+        x.quantile_between(0.5, 7, Between::Lower),
+        x.nanquantile(2.0, 0, Between::Linear),
+        x.nanargmax(4),
+        x.nancumsum(4),
+        x.segment_prod(&x, 3),
+        x.threshold(0.0, 1.0) + &bad,
+        x.sparsemax(2),
+        image.fold([3, 3], [2, 2], [1, 1], [0, 0], [1, 1]),
+        x.extract_sequences(0, 1),
+        x.pad_with([(1, 1)], Margin::Edge),
+        x.depthwise_conv3d(&x, &ConvNd::default()),
+        x.separable_conv3d(&x, &x, &ConvNd::default()),
     ];
     for (text, tensor) in wrong {
         let error = tensor.check().expect_err(text);
@@ -182,6 +202,11 @@ fn a_failed_reading_has_the_callers_line() {
         Tensor::eval(std::slice::from_ref(&placeholder)).unwrap_err(),
         placeholder.to_array().unwrap_err(),
         placeholder.detach().unwrap_err(),
+        x.array_split(0, 1).unwrap_err(),
+        x.hsplit(2).unwrap_err(),
+        x.vsplit([3]).unwrap_err(),
+        x.dsplit(1).unwrap_err(),
+        x.unravel_index([2, 0]).unwrap_err(),
         v.assign(&Tensor::ones([9])).unwrap_err(),
     ];
     for (text, error) in errors {
@@ -215,6 +240,11 @@ fn every_node_has_the_callers_line() {
         x.segment_max(&Tensor::arange(2), 3),
         x.normalize(-1, 1.0, 1e-7),
         x.moments(1).1,
+        x.hsplit(3).unwrap().remove(1) + x.array_split([1], 0).unwrap().remove(0),
+        x.ravel().correlate(&x.ravel(), Overlap::Full) + Tensor::hamming(11),
+        x.i0() + x.corrcoef().sum(..) + x.nanquantile(0.4, 0, Between::Linear),
+        x.sparsemax(-1) + x.threshold(0.0, 1.0),
+        x.pad_with([(1, 1), (0, 0)], Margin::Edge).extract_sequences(2, 1),
         x.matmul(&Tensor::ones([3])),
         x.t(),
         x.gather(&Tensor::arange(2), 0),

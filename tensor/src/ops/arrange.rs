@@ -3,7 +3,7 @@
 use super::record;
 use crate::{
     error::{Error, Result},
-    graph::Tensor,
+    graph::{Tensor, try_recorded_at},
     shape::Shape,
 };
 use std::panic::Location;
@@ -110,7 +110,7 @@ impl Tensor {
                 })
                 .collect())
         };
-        cut().map_err(|e: Error| e.at(origin))
+        try_recorded_at(origin, cut)
     }
 
     /// `sections` equal parts along `axis`.
@@ -132,7 +132,7 @@ impl Tensor {
         let origin = Location::caller();
         let shape = self.shape()?;
         let n = shape[shape.axis(axis).map_err(|e| e.at(origin))?];
-        Ok((0..n).map(|i| self.slice(axis, i..i + 1).squeeze(axis)).collect())
+        try_recorded_at(origin, || Ok((0..n).map(|i| self.slice(axis, i..i + 1).squeeze(axis)).collect()))
     }
 
     /// Axis `from` moved to place `to`; the others keep their order.
