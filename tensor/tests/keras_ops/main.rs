@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
+mod core;
 mod fixture;
+mod fourier;
+mod linalg;
 mod nn;
 mod numerical;
