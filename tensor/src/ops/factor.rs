@@ -133,7 +133,7 @@ impl Tensor {
                 let a = there.expand_dims(-1).select(own, a);
                 let a = here.expand_dims(-1).select(&other, a);
                 // A column of zeros leaves nothing to take away.
-                let divisor = here.select(&other.squeeze(-2), 0.0).sum_keepdims(-1);
+                let divisor = here.select(other.squeeze(-2), 0.0).sum_keepdims(-1);
                 let none = divisor.equal(0.0);
                 let column = below.select(here.select(&a, 0.0).sum(-1), 0.0);
                 let factor = none.select(0.0, column / none.select(1.0, divisor)).expand_dims(-1);

@@ -40,7 +40,7 @@ impl Tensor {
     pub fn kaiser(n: usize, beta: f64) -> Tensor {
         let origin = Location::caller();
         record(origin, || {
-            if !(beta.abs() <= 700.0) {
+            if beta.is_nan() || beta.abs() > 700.0 {
                 return Err(Error::argument(format!("kaiser: beta is a number of at most 700, got {beta}")));
             }
             Ok(taper(n, |part| bessel(beta * (1.0 - (2.0 * part - 1.0).powi(2)).max(0.0).sqrt()) / bessel(beta)))

@@ -2,7 +2,10 @@ use super::fixture::Cases;
 use addax_tensor::{Result, Tensor};
 use proptest::prelude::*;
 
-fn both((re, im): (Tensor, Tensor)) -> Vec<Tensor> {
+type Pair = (Tensor, Tensor);
+type Transform<'a> = &'a dyn Fn(&[Tensor]) -> Result<Pair>;
+
+fn both((re, im): Pair) -> Vec<Tensor> {
     vec![re, im]
 }
 
@@ -14,7 +17,7 @@ fn hann(n: usize) -> Tensor {
 #[test]
 fn fourier() {
     let mut cases = Cases::of("fourier");
-    let mut pairs = |name: &str, f: &dyn Fn(&[Tensor]) -> Result<(Tensor, Tensor)>| {
+    let mut pairs = |name: &str, f: Transform<'_>| {
         cases.all_hold(name, 1e-5, |x| f(x).map(both));
     };
     pairs("fft", &|x| x[0].fft(&x[1]));
