@@ -87,6 +87,8 @@ pub enum Activation {
     Softmax(AxisList),
     /// Logarithm of `softmax`.
     LogSoftmax(AxisList),
+    /// Keras' sparse relative of `softmax` along this axis; see [`Tensor::sparsemax`].
+    Sparsemax(isize),
     /// The first half along an axis times the sigmoid of the second.
     Glu(isize),
     /// `x`.
@@ -126,6 +128,7 @@ fn by_name(name: &str) -> Option<Activation> {
         "sparse_sigmoid" => SparseSigmoid,
         "softmax" => Softmax((-1).into()),
         "log_softmax" => LogSoftmax((-1).into()),
+        "sparsemax" => Sparsemax(-1),
         "glu" => Glu(-1),
         "linear" => Linear,
         _ => return None,
@@ -133,7 +136,7 @@ fn by_name(name: &str) -> Option<Activation> {
 }
 
 /// Names that activations are saved under.
-const NAMES: [&str; 28] = [
+const NAMES: [&str; 29] = [
     "relu",
     "relu6",
     "leaky_relu",
@@ -160,6 +163,7 @@ const NAMES: [&str; 28] = [
     "sparse_sigmoid",
     "softmax",
     "log_softmax",
+    "sparsemax",
     "glu",
     "linear",
 ];
@@ -200,7 +204,7 @@ impl Activation {
                 x.greater(*threshold).select(x - *threshold, towards_zero)
             }
             Activation::TanhShrink => x - x.tanh(),
-            Activation::Threshold { threshold, default_value } => x.greater(*threshold).select(x, *default_value),
+            Activation::Threshold { threshold, default_value } => x.threshold(*threshold, *default_value),
             Activation::Tanh => x.tanh(),
             Activation::Softplus => x.softplus(),
             Activation::Softsign => x / (x.abs() + 1.0),
@@ -216,6 +220,7 @@ impl Activation {
             Activation::SparseSigmoid => (x * 0.5 + 0.5).clip(0.0, 1.0),
             Activation::Softmax(axes) => in_float32(x, |x| softmax(x, axes))?,
             Activation::LogSoftmax(axes) => in_float32(x, |x| log_softmax(x, axes))?,
+            Activation::Sparsemax(axis) => x.sparsemax(*axis),
             Activation::Glu(axis) => {
                 let length = x.shape()?.get(x.shape()?.axis(*axis)?).copied().unwrap_or(0);
                 if length % 2 != 0 {

@@ -188,6 +188,18 @@ fn what_erf_leaves_is_accurate() {
     within(12.0, [-5.0, 9.2], Tensor::erfc, erfc);
 }
 
+/// By its series, all terms of which are positive.
+fn i0(x: f64) -> f64 {
+    let term = |term: f64, k: i32| term * x * x / 4.0 / f64::from(k * k);
+    (1..200).scan(1.0, |last, k| Some(std::mem::replace(last, term(*last, k)))).sum()
+}
+
+#[test]
+fn bessels_function_is_accurate() {
+    within(16.0, [-91.9, 91.9], Tensor::i0, i0);
+    gives(v(&[0.0, INF, -INF, NAN]).i0(), &[1.0, INF, INF, NAN], 0.0);
+}
+
 #[test]
 fn half_floats_are_rounded_once_and_integers_become_floats() {
     let x = v(&[0.3f32, -0.7, 0.9]).cast(DType::F16);

@@ -3,7 +3,7 @@
 use super::record;
 use crate::{
     error::{Error, Result},
-    graph::Tensor,
+    graph::{Tensor, try_recorded_at},
     shape::Shape,
 };
 use std::panic::Location;
@@ -110,29 +110,34 @@ impl Tensor {
                 })
                 .collect())
         };
-        cut().map_err(|e: Error| e.at(origin))
+        try_recorded_at(origin, cut)
     }
 
     /// `sections` equal parts along `axis`.
     #[track_caller]
     pub fn split_evenly(&self, sections: usize, axis: isize) -> Result<Vec<Tensor>> {
         let origin = Location::caller();
-        let shape = self.shape()?;
-        let n = shape[shape.axis(axis).map_err(|e| e.at(origin))?];
-        if sections == 0 || !n.is_multiple_of(sections) {
-            let what = format!("split: axis {axis} of shape {shape} cannot be cut into {sections} equal parts");
-            return Err(Error::shape(what).at(origin));
-        }
-        self.split(vec![n / sections; sections], axis)
+        try_recorded_at(origin, || {
+            let shape = self.shape()?;
+            let n = shape[shape.axis(axis)?];
+            if sections == 0 || !n.is_multiple_of(sections) {
+                return Err(Error::shape(format!(
+                    "split: axis {axis} of shape {shape} cannot be cut into {sections} equal parts"
+                )));
+            }
+            self.split(vec![n / sections; sections], axis)
+        })
     }
 
     /// The slices along `axis`, which vanishes: the inverse of [`stack`](Tensor::stack).
     #[track_caller]
     pub fn unstack(&self, axis: isize) -> Result<Vec<Tensor>> {
         let origin = Location::caller();
-        let shape = self.shape()?;
-        let n = shape[shape.axis(axis).map_err(|e| e.at(origin))?];
-        Ok((0..n).map(|i| self.slice(axis, i..i + 1).squeeze(axis)).collect())
+        try_recorded_at(origin, || {
+            let shape = self.shape()?;
+            let n = shape[shape.axis(axis)?];
+            Ok((0..n).map(|i| self.slice(axis, i..i + 1).squeeze(axis)).collect())
+        })
     }
 
     /// Axis `from` moved to place `to`; the others keep their order.

@@ -41,6 +41,54 @@ impl Tensor {
         edges.searchsorted(self, true)
     }
 
+    /// Whether each element occurs in `among`, which has any shape; gives `Bool`, the other truth with `invert`. NaN occurs nowhere.
+    /// Every element is compared with all of `among`.
+    ///
+    /// ```
+    /// use addax_tensor::Tensor;
+    /// let x = Tensor::from_vec([1, 2, 5], [3]);
+    /// assert_eq!(x.is_in(&Tensor::from_vec([5, 1], [2]), false).to_vec::<bool>()?, vec![true, false, true]);
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    #[doc(alias = "isin")]
+    #[track_caller]
+    pub fn is_in(&self, among: &Tensor, invert: bool) -> Tensor {
+        record(Location::caller(), || {
+            let found = self.expand_dims(-1).equal(among.ravel()).any(-1);
+            Ok(if invert { found.logical_not() } else { found })
+        })
+    }
+
+    /// Whether fewer than `k` scores of each row are larger than the one of its target: `self` are scores `[.., classes]`, `targets`
+    /// integers `[..]`; gives `Bool` `[..]`. A target whose score is NaN, or that is no class, is not among them.
+    ///
+    /// ```
+    /// use addax_tensor::Tensor;
+    /// let scores = Tensor::from_vec([0.1f32, 0.7, 0.2], [1, 3]);
+    /// assert_eq!(scores.in_top_k(&Tensor::from_vec([2], [1]), 2).to_vec::<bool>()?, vec![true]);
+    /// assert_eq!(scores.in_top_k(&Tensor::from_vec([0], [1]), 2).to_vec::<bool>()?, vec![false]);
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn in_top_k(&self, targets: &Tensor, k: usize) -> Tensor {
+        record(Location::caller(), || {
+            let (shape, at) = (self.shape()?, targets.shape()?);
+            let [rows @ .., classes] = shape.dims() else {
+                return Err(Error::shape("in_top_k needs scores [.., classes], got a scalar"));
+            };
+            if rows != at.dims() {
+                return Err(Error::shape(format!(
+                    "in_top_k: scores {shape} and targets {at}; they are [.., classes] and [..]"
+                )));
+            }
+            let own = whole_numbers(targets)?.expand_dims(-1);
+            let there = own.greater_equal(0i64).logical_and(own.less(*classes)).squeeze(-1);
+            let score = self.take_along_axis(&own, -1);
+            let above = self.greater(&score).cast(DType::I32).sum(-1);
+            Ok(above.less(k).logical_and(there).logical_and(score.is_nan().logical_not().squeeze(-1)))
+        })
+    }
+
     /// How often each whole number below `len` occurs, or the sum of the `weights` where it does; what is not below is left out.
     /// `[n] -> [len]`, `I32` or the type of the weights. (NumPy and Keras take the length from the data, which a graph cannot.)
     ///

@@ -2,6 +2,7 @@
 
 use super::record;
 use crate::{
+    dtype::DType,
     error::{Error, Result},
     graph::{SliceAxis, Tensor},
     shape::Shape,
@@ -53,18 +54,8 @@ impl Tensor {
     pub fn unfold(&self, kernel: [usize; 2], dilation: [usize; 2], padding: [usize; 2], stride: [usize; 2]) -> Tensor {
         record(Location::caller(), || {
             let [n, c, h, w] = self.dims()?;
-            let places = |axis: usize, length: usize| -> Result<usize> {
-                let span = (kernel[axis].max(1) - 1) * dilation[axis] + 1;
-                let free = (length + 2 * padding[axis]).checked_sub(span);
-                let positive = kernel[axis] > 0 && dilation[axis] > 0 && stride[axis] > 0;
-                free.filter(|_| positive).map(|free| free / stride[axis] + 1).ok_or_else(|| {
-                    Error::shape(format!(
-                        "unfold: a window of {kernel:?} with dilation {dilation:?}, padding {padding:?} and stride {stride:?} \
-                         does not fit {length} pixels"
-                    ))
-                })
-            };
-            let (rows, columns) = (places(0, h)?, places(1, w)?);
+            let windows = Windows { kernel, dilation, padding, stride };
+            let (rows, columns) = (windows.places("unfold", 0, h)?, windows.places("unfold", 1, w)?);
             let [ph, pw] = padding.map(|p| (p, p));
             let wide = self.pad([(0, 0), (0, 0), ph, pw], 0i64);
             let along = |axis: usize, i: usize, count: usize| {
@@ -79,6 +70,103 @@ impl Tensor {
                 })
                 .collect();
             Ok(Tensor::concat(&pixels, 2).reshape([n, c * kernel[0] * kernel[1], rows * columns]))
+        })
+    }
+
+    /// The windows of [`unfold`](Tensor::unfold) put back where they were taken from, what they share added up: `[n, c · kh · kw,
+    /// windows] -> [n, c, h, w]` with `size = [h, w]`.
+    ///
+    /// ```
+    /// use addax_tensor::Tensor;
+    /// let x = Tensor::ones([1, 2, 2]);
+    /// // Two windows of two pixels, one pixel apart: the middle one is in both.
+    /// assert_eq!(x.fold([1, 3], [1, 2], [1, 1], [0, 0], [1, 1]).to_vec::<f32>()?, vec![1.0, 2.0, 1.0]);
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn fold(
+        &self,
+        size: [usize; 2],
+        kernel: [usize; 2],
+        dilation: [usize; 2],
+        padding: [usize; 2],
+        stride: [usize; 2],
+    ) -> Tensor {
+        record(Location::caller(), || {
+            let ([n, all, count], [h, w]) = (self.dims()?, size);
+            let windows = Windows { kernel, dilation, padding, stride };
+            let (rows, columns) = (windows.places("fold", 0, h)?, windows.places("fold", 1, w)?);
+            let cells = kernel[0] * kernel[1];
+            if count != rows * columns || !all.is_multiple_of(cells) {
+                return Err(Error::shape(format!(
+                    "fold: {h} by {w} pixels have {rows} by {columns} windows of {kernel:?}, got windows of shape {}",
+                    self.shape()?
+                )));
+            }
+            // Where each pixel of each window lies; -1 in the padding, which is left out.
+            let along = |axis: usize, cell: usize, place: usize| {
+                let at = cell * dilation[axis] + place * stride[axis];
+                at.checked_sub(padding[axis]).filter(|&at| at < size[axis])
+            };
+            let mut at = Vec::with_capacity(cells * count);
+            for cell in 0..cells {
+                for place in 0..count {
+                    let row = along(0, cell / kernel[1], place / columns);
+                    let column = along(1, cell % kernel[1], place % columns);
+                    at.push(row.zip(column).map_or(-1, |(row, column)| (row * w + column) as i32));
+                }
+            }
+            let (at, c) = (Tensor::from_vec(at, [cells * count]), all / cells);
+            Ok(self.reshape([n, c, cells * count]).scatter_add(&at, 2, h * w).reshape([n, c, h, w]))
+        })
+    }
+
+    /// The parts of `length` elements along the last axis that begin every `stride` elements, and lie in it whole: `[.., n] ->
+    /// [.., parts, length]`.
+    ///
+    /// ```
+    /// use addax_tensor::Tensor;
+    /// let x = Tensor::arange(5).extract_sequences(3, 2);
+    /// assert_eq!(x.to_vec::<i32>()?, vec![0, 1, 2, 2, 3, 4]);
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn extract_sequences(&self, length: usize, stride: usize) -> Tensor {
+        record(Location::caller(), || {
+            let shape = self.shape()?;
+            let n = shape[shape.axis(-1)?];
+            if length == 0 || stride == 0 {
+                return Err(Error::argument(format!(
+                    "extract_sequences: length {length} and stride {stride} are at least 1"
+                )));
+            }
+            let parts = n.checked_sub(length).map_or(0, |free| free / stride + 1);
+            let grid = |axis| Tensor::iota(DType::I32, [parts, length], axis);
+            Ok(self.gather(&(grid(0) * stride as i64 + grid(1)), -1))
+        })
+    }
+}
+
+/// Windows that move over an image.
+struct Windows {
+    kernel: [usize; 2],
+    dilation: [usize; 2],
+    padding: [usize; 2],
+    stride: [usize; 2],
+}
+
+impl Windows {
+    /// How many there are along an axis of `length` pixels.
+    fn places(&self, what: &str, axis: usize, length: usize) -> Result<usize> {
+        let Windows { kernel, dilation, padding, stride } = self;
+        let span = (kernel[axis].max(1) - 1) * dilation[axis] + 1;
+        let free = (length + 2 * padding[axis]).checked_sub(span);
+        let positive = kernel[axis] > 0 && dilation[axis] > 0 && stride[axis] > 0;
+        free.filter(|_| positive).map(|free| free / stride[axis] + 1).ok_or_else(|| {
+            Error::shape(format!(
+                "{what}: a window of {kernel:?} with dilation {dilation:?}, padding {padding:?} and stride {stride:?} does not fit \
+                 {length} pixels"
+            ))
         })
     }
 }

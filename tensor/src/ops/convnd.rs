@@ -145,6 +145,18 @@ impl Tensor {
         })
     }
 
+    /// Convolution of every channel for itself along three axes: `x [n, d, h, w, c]`, `kernel [kd, kh, kw, c, m]` give
+    /// `[n, od, oh, ow, c·m]`.
+    #[track_caller]
+    pub fn depthwise_conv3d(&self, kernel: &Tensor, conv: &ConvNd<3>) -> Tensor {
+        let origin = Location::caller();
+        record(origin, || {
+            let [kd, kh, kw, c, m] = kernel.dims()?;
+            own_channels(self, c, conv.groups)?;
+            Ok(self.conv3d(&kernel.reshape([kd, kh, kw, 1, c * m]), &ConvNd { groups: c, ..conv.clone() }))
+        })
+    }
+
     /// A depthwise convolution by `depthwise [k, c, m]`, then a product over channels by `pointwise [1, c·m, f]`.
     #[track_caller]
     pub fn separable_conv1d(&self, depthwise: &Tensor, pointwise: &Tensor, conv: &ConvNd<1>) -> Tensor {
@@ -156,6 +168,12 @@ impl Tensor {
     pub fn separable_conv2d(&self, depthwise: &Tensor, pointwise: &Tensor, conv: &ConvNd<2>) -> Tensor {
         let single = Conv2d { strides: [1, 1], pads: [(0, 0); 2], dilation: [1, 1], groups: 1 };
         self.depthwise_conv2d(depthwise, conv).conv2d(pointwise, single)
+    }
+
+    /// A depthwise convolution by `depthwise [kd, kh, kw, c, m]`, then a product over channels by `pointwise [1, 1, 1, c·m, f]`.
+    #[track_caller]
+    pub fn separable_conv3d(&self, depthwise: &Tensor, pointwise: &Tensor, conv: &ConvNd<3>) -> Tensor {
+        self.depthwise_conv3d(depthwise, conv).conv3d(pointwise, &ConvNd::default())
     }
 }
 

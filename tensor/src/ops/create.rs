@@ -113,6 +113,40 @@ impl Tensor {
         let step = (stop - start) / count.saturating_sub(1).max(1) as f64;
         Tensor::iota(DType::F32, [count], 0) * step + start
     }
+    /// `count` powers of `base`, `F32`, whose exponents lie at equal distances from `start` to `stop`, which is included or not.
+    ///
+    /// ```
+    /// use addax_tensor::Tensor;
+    /// assert_eq!(Tensor::logspace(0.0, 2.0, 3, 10.0, true).to_vec::<f32>()?, vec![1.0, 10.0, 100.0]);
+    /// assert_eq!(Tensor::logspace(0.0, 2.0, 2, 2.0, false).to_vec::<f32>()?, vec![1.0, 2.0]);
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn logspace(start: f64, stop: f64, count: usize, base: f64, endpoint: bool) -> Tensor {
+        let steps = if endpoint { count.saturating_sub(1) } else { count }.max(1) as f64;
+        let at = |i: usize| base.powf(start + (stop - start) * (i as f64 / steps));
+        Tensor::from_vec((0..count).map(|i| at(i) as f32).collect::<Vec<_>>(), [count])
+    }
+    /// `count` numbers, `F32`, from `start` to `stop`, which is included or not, each the same multiple of the one before. Both
+    /// ends have one sign and are not 0.
+    ///
+    /// ```
+    /// use addax_tensor::Tensor;
+    /// assert_eq!(Tensor::geomspace(-1.0, -8.0, 4, true).to_vec::<f32>()?, vec![-1.0, -2.0, -4.0, -8.0]);
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn geomspace(start: f64, stop: f64, count: usize, endpoint: bool) -> Tensor {
+        let origin = Location::caller();
+        record(origin, || {
+            let (rise, steps) = (stop / start, if endpoint { count.saturating_sub(1) } else { count }.max(1));
+            if !(rise > 0.0 && rise.is_finite()) {
+                return Err(Error::argument(format!("geomspace: no factor leads from {start} to {stop}")));
+            }
+            let at = |i: usize| if i == steps { stop } else { start * rise.powf(i as f64 / steps as f64) };
+            Ok(Tensor::from_vec((0..count).map(|i| at(i) as f32).collect::<Vec<_>>(), [count]))
+        })
+    }
     /// The identity matrix.
     #[track_caller]
     pub fn eye(n: usize) -> Tensor {

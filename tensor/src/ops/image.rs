@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     graph::Tensor,
 };
-use std::panic::Location;
+use std::{f64::consts::PI, panic::Location};
 
 /// How pixels between pixels are made up. Pixel `i` of an axis has its centre at `i + 1/2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub enum Interpolation {
     Bilinear,
     /// Cubic convolution over four neighbours (Keys, a = -1/2).
     Bicubic,
+    /// Lanczos' windowed sinc over six neighbours.
+    Lanczos3,
+    /// Lanczos' windowed sinc over ten neighbours.
+    Lanczos5,
 }
 
 impl Interpolation {
@@ -30,8 +34,16 @@ impl Interpolation {
                 _ if far < 2.0 => ((-0.5 * far + 2.5) * far - 4.0) * far + 2.0,
                 _ => 0.0,
             }),
+            Interpolation::Lanczos3 => (3, |far| lanczos(3.0, far)),
+            Interpolation::Lanczos5 => (5, |far| lanczos(5.0, far)),
         }
     }
+}
+
+/// `sinc(far) · sinc(far / reach)` as far as it reaches.
+fn lanczos(reach: f64, far: f64) -> f64 {
+    let sinc = |x: f64| if x < 1e-9 { 1.0 } else { (PI * x).sin() / (PI * x) };
+    if far < reach { sinc(far) * sinc(far / reach) } else { 0.0 }
 }
 
 impl Tensor {

@@ -3,7 +3,7 @@
 use super::record;
 use crate::{
     error::{Error, Result},
-    graph::Tensor,
+    graph::{Tensor, try_recorded_at},
 };
 use std::panic::Location;
 
@@ -113,19 +113,22 @@ impl Tensor {
     #[track_caller]
     pub fn split_at(&self, places: impl AsRef<[usize]>, axis: isize) -> Result<Vec<Tensor>> {
         let origin = Location::caller();
-        let shape = self.shape()?;
-        let n = shape[shape.axis(axis).map_err(|e| e.at(origin))?];
-        let mut from = 0;
-        let mut lengths = Vec::new();
-        for &to in places.as_ref().iter().chain([&n]) {
-            lengths.push(to.checked_sub(from).ok_or_else(|| {
-                let what =
-                    format!("split_at: places {:?} do not rise to {n}, the length of axis {axis}", places.as_ref());
-                Error::argument(what).at(origin)
-            })?);
-            from = to;
-        }
-        self.split(lengths, axis)
+        try_recorded_at(origin, || {
+            let shape = self.shape()?;
+            let n = shape[shape.axis(axis)?];
+            let mut from = 0;
+            let mut lengths = Vec::new();
+            for &to in places.as_ref().iter().chain([&n]) {
+                lengths.push(to.checked_sub(from).ok_or_else(|| {
+                    let places = places.as_ref();
+                    Error::argument(format!(
+                        "split_at: places {places:?} do not rise to {n}, the length of axis {axis}"
+                    ))
+                })?);
+                from = to;
+            }
+            self.split(lengths, axis)
+        })
     }
 
     /// Coordinates of a grid: one tensor per vector, each of shape `[n0, n1, …]`, that varies along its own axis (NumPy's indexing

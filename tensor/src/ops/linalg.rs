@@ -135,17 +135,17 @@ impl Tensor {
 }
 
 /// What reflections make of a matrix.
-struct Reflected {
+pub(super) struct Reflected {
     /// Their product, square.
-    q: Tensor,
+    pub q: Tensor,
     /// What is left; zeros below the diagonal only up to rounding.
-    r: Tensor,
+    pub r: Tensor,
     /// The determinant of `q`, unless there was nothing to reflect.
-    sign: Option<Tensor>,
+    pub sign: Option<Tensor>,
 }
 
 /// Householder's reflections, one for each column that has something below the diagonal.
-fn reflect(a: &Tensor) -> Result<Reflected> {
+pub(super) fn reflect(a: &Tensor) -> Result<Reflected> {
     let a = floats(a)?;
     let shape = a.shape()?.clone();
     let [batch @ .., n, m] = shape.dims() else {
@@ -201,16 +201,16 @@ fn unit_rows(rows: usize, columns: usize, dtype: DType) -> Tensor {
     Tensor::eye_with(rows, columns, 0, dtype)
 }
 
-fn floats(x: &Tensor) -> Result<Tensor> {
+pub(super) fn floats(x: &Tensor) -> Result<Tensor> {
     Ok(if x.dtype()?.is_float() { x.clone() } else { x.cast(DType::F32) })
 }
 
-fn length(x: &Tensor, axis: isize) -> Result<usize> {
+pub(super) fn length(x: &Tensor, axis: isize) -> Result<usize> {
     let shape = x.shape()?;
     Ok(shape[shape.axis(axis)?])
 }
 
-fn square(x: &Tensor, name: &str) -> Result<usize> {
+pub(super) fn square(x: &Tensor, name: &str) -> Result<usize> {
     match x.shape()?.dims() {
         [.., n, m] if n == m && *n > 0 => Ok(*n),
         _ => Err(Error::shape(format!("{name} needs square matrices [.., n, n], got shape {}", x.shape()?))),

@@ -76,6 +76,12 @@ impl Tensor {
         })
     }
 
+    /// All elements, in row-major order, on diagonal `k` of a square matrix of zeros.
+    #[track_caller]
+    pub fn diagflat(&self, k: isize) -> Tensor {
+        self.ravel().diag(k)
+    }
+
     /// Diagonal `k` of each matrix `[.., n, m]`: `[.., length]`.
     #[track_caller]
     pub fn diagonal(&self, k: isize) -> Tensor {

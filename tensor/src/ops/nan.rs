@@ -76,11 +76,55 @@ impl Tensor {
         self.nanvar(axes).sqrt()
     }
 
+    /// Running sum along `axis`, in which NaN counts as 0.
+    #[track_caller]
+    pub fn nancumsum(&self, axis: isize) -> Tensor {
+        record(Location::caller(), || Ok(self.without_nan(0.0).cumsum(axis)))
+    }
+
+    /// Running product along `axis`, in which NaN counts as 1.
+    #[track_caller]
+    pub fn nancumprod(&self, axis: isize) -> Tensor {
+        record(Location::caller(), || Ok(self.without_nan(1.0).cumprod(axis)))
+    }
+
+    /// Position along `axis` of the first largest element that is a number, as `I32`; -1 where there is none.
+    ///
+    /// ```
+    /// use addax_tensor::Tensor;
+    /// let x = Tensor::from_vec([f32::NAN, 2.0, 3.0, f32::NAN, f32::NAN, f32::NAN], [2, 3]);
+    /// assert_eq!(x.nanargmax(1).to_vec::<i32>()?, vec![2, -1]);
+    /// # Ok::<(), addax_tensor::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn nanargmax(&self, axis: isize) -> Tensor {
+        record(Location::caller(), || self.first_number(axis, true))
+    }
+
+    /// Position along `axis` of the first smallest element that is a number, as `I32`; -1 where there is none.
+    #[track_caller]
+    pub fn nanargmin(&self, axis: isize) -> Tensor {
+        record(Location::caller(), || self.first_number(axis, false))
+    }
+
+    fn first_number(&self, axis: isize, falling: bool) -> crate::error::Result<Tensor> {
+        if !self.dtype()?.is_float() {
+            return Ok(if falling { self.argmax(axis) } else { self.argmin(axis) });
+        }
+        // NaN equals nothing, so that an infinity beside it is found where it is.
+        let best = match falling {
+            true => self.without_nan(f64::NEG_INFINITY).max_keepdims(axis),
+            false => self.without_nan(f64::INFINITY).min_keepdims(axis),
+        };
+        let first = self.equal(best).cast(DType::I32).argmax(axis);
+        Ok(self.is_nan().all(axis).select(-1i64, first))
+    }
+
     fn floats(&self) -> crate::error::Result<Tensor> {
         Ok(if self.dtype()?.is_float() { self.clone() } else { self.cast(DType::F32) })
     }
 
-    fn without_nan(&self, instead: f64) -> Tensor {
+    pub(super) fn without_nan(&self, instead: f64) -> Tensor {
         match self.dtype() {
             Ok(dtype) if dtype.is_float() => self.is_nan().select(instead, self),
             _ => self.clone(),

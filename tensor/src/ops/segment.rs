@@ -24,6 +24,13 @@ impl Tensor {
         self.scatter_add(ids, 0, segments)
     }
 
+    /// The product of each segment, see [`segment_sum`](Tensor::segment_sum); 1 for a segment without slices. Every segment looks at
+    /// every slice.
+    #[track_caller]
+    pub fn segment_prod(&self, ids: &Tensor, segments: usize) -> Tensor {
+        record(Location::caller(), || Ok(in_segments(self, ids, segments, Scalar::from(1i64))?.prod(1)))
+    }
+
     /// The largest element of each segment, see [`segment_sum`](Tensor::segment_sum). A segment without slices is the smallest number
     /// of the type, `-∞` for floats. Every segment looks at every slice.
     #[track_caller]

@@ -18,6 +18,7 @@ const ROWS: &str = "-p addax-tensor --test rows";
 const UPDATES: &str = "-p addax-tensor --test updates";
 const SPLITTING: &str = "-p addax-tensor --lib --test splitting";
 const COMPOSITES: &str = "-p addax-tensor --test composites";
+const KERAS_OPS: &str = "-p addax-tensor --test keras_ops";
 const GRADIENTS: &str = "-p addax-autodiff --lib --tests";
 const LAYERS: &str = "-p addax-layers --lib --tests";
 const OPTIMIZERS: &str = "-p addax-optim --lib --tests";
@@ -228,6 +229,11 @@ pub const FAULTS: &[Fault] = &[
         "reduced(axis) && below[axis] != 1",
         "reduced(axis) && below[axis] == 0",
     ),
+    // Operations of Keras.
+    fault(KERAS_OPS, "tensor/src/ops/correlation.rs", "(m / 2, m - m / 2 - 1)", "(m - m / 2 - 1, m / 2)"),
+    fault(KERAS_OPS, "tensor/src/ops/ctc.rs", "labels + again * IMPOSSIBLE", "labels"),
+    fault(KERAS_OPS, "tensor/src/ops/fourier.rs", "z * cos - y * sin", "z * cos + y * sin"),
+    fault(GRADIENTS, "tensor/src/ops/jacobi.rs", "+ (image - u.matmul(&p)) * &inverse", ""),
     fault(GRADIENTS, "tensor/src/ops/measure.rs", "- (mean - about).square())", "- (mean - mean).square())"),
     fault(
         ENGINE,
