@@ -21,7 +21,8 @@ impl Tensor {
     /// Eigenvalues `[.., n]`, rising, and eigenvectors `[.., n, n]`, in columns, of symmetric matrices: `self·v = λ·v`. The mean of
     /// a matrix and its transpose is taken. The sign of a vector is not determined.
     ///
-    /// Gradients are those of first order; they are 0 between vectors whose eigenvalues are equal, where there is none.
+    /// Gradients are right once, not twice: the gradient of a gradient is not that of `eigh`. They are 0 between vectors whose
+    /// eigenvalues are equal, where there is none.
     ///
     /// ```
     /// use addax_tensor::Tensor;
@@ -56,7 +57,8 @@ impl Tensor {
     /// and the singular values `σ [.., k]` fall, `k` being the smaller of both lengths. The sign of a pair of vectors is not
     /// determined; where `σ` is 0 columns of `U` (of `V` for wide matrices) are 0.
     ///
-    /// Gradients are those of first order; they are 0 between vectors whose singular values are equal or 0.
+    /// Gradients are right once, not twice: the gradient of a gradient is not that of `svd`. They are 0 between vectors whose singular
+    /// values are equal or 0.
     ///
     /// ```
     /// use addax_tensor::Tensor;
