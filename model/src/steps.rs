@@ -33,9 +33,12 @@ impl LadderNews {
         self.0 = rung;
         let limit = bytes_for_people(device.memory().budget);
         let again = if rung.recompute { ", computing some values again" } else { "" };
+        let how = match rung.slices {
+            1 => "at once".into(),
+            slices => format!("in {slices} slices"),
+        };
         Some(format!(
-            "memory is short (limit {limit}): a batch of {rows} is computed in {} slices{again}; results stay the same",
-            rung.slices
+            "memory is short (limit {limit}): a batch of {rows} is computed {how}{again}; results stay the same"
         ))
     }
 }

@@ -174,9 +174,10 @@ impl Device {
         lock(&self.0.plans).set_fusion(on);
     }
 
-    /// Makes every step that has a batch take this rung of the memory ladder whether or not it must (`None`: only if it must): for
-    /// finding out whether a wrong number is splitting's fault. There are no more slices than samples, and all but the last
-    /// have as many.
+    /// Makes every step take this rung of the memory ladder whether or not it must (`None`: only if it must), as far as it has one:
+    /// for finding out whether a wrong number is the ladder's fault. There are no more slices than samples, and all but the last
+    /// have as many; a step whose batch cannot be split is computed as a whole. A rung that computes values again is the smallest
+    /// of its number of slices.
     pub fn set_rung(&self, rung: Option<Rung>) {
         lock(&self.0.plans).set_rung(rung);
     }

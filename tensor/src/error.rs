@@ -76,12 +76,13 @@ impl fmt::Display for OutOfMemory {
             write!(f, " Largest: {}.", list.join(", "))?;
         }
         if let Some(floor) = self.floor.filter(|floor| *floor < self.needed) {
-            write!(f, " Sample by sample it would still need {}.", bytes_for_people(floor))?;
+            let how = if self.obstacle.is_none() { "Sample by sample" } else { "Computing some values again" };
+            write!(f, " {how} it would still need {}.", bytes_for_people(floor))?;
         }
         if let Some(obstacle) = &self.obstacle {
             write!(f, "\nWhy it was not made smaller: {obstacle}.")?;
         }
-        if self.floor.is_some_and(|floor| floor > self.budget) {
+        if self.obstacle.is_none() && self.floor.is_some_and(|floor| floor > self.budget) {
             return write!(
                 f,
                 "\nA smaller batch would not help: make the model smaller, or raise the limit with ADDAX_MEMORY_LIMIT."

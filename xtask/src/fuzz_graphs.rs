@@ -1,5 +1,6 @@
 //! `cargo xtask fuzz-graphs [COUNT] [SEED]`: many more random graphs than `cargo test` has time for. The CPU must agree with the
-//! reference on each, fused and unfused, as a whole and in slices of the batch.
+//! reference on each, fused and unfused, as a whole and in slices of the batch; and to the bit with itself, where all that can be is
+//! computed again.
 
 use std::{error::Error, process::Command, time::Instant};
 
@@ -10,10 +11,17 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         None => Ok(default),
     };
     let (count, seed) = (number(0, 100_000)?, number(1, 1)?);
-    for test in ["random_graphs", "splitting"] {
+    let tests: [(&str, &[&str]); 3] = [
+        ("random_graphs", &["--test", "random_graphs"]),
+        ("splitting", &["--test", "splitting"]),
+        ("computing again", &["--lib", "plan::recompute"]),
+    ];
+    for (test, which) in tests {
         let began = Instant::now();
         let status = Command::new(env!("CARGO"))
-            .args(["test", "--release", "-p", "addax-tensor", "--test", test, "--", "--nocapture"])
+            .args(["test", "--release", "-p", "addax-tensor"])
+            .args(which)
+            .args(["--", "--nocapture"])
             .env("ADDAX_TEST_GRAPHS", count.to_string())
             .env("ADDAX_TEST_SEED", seed.to_string())
             .status()?;

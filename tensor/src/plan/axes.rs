@@ -122,6 +122,7 @@ fn of_node(id: Id, nodes: &[TracedNode], samples: &mut Samples, rows: usize, ins
             _ => together(&operands, None),
         },
         Prim::Unary(_) | Prim::Binary(_) | Prim::Select | Prim::Cast => together(&operands, None),
+        Prim::After => operands[0],
         Prim::Concat(along) => together(&operands, Some(*along)),
         Prim::View(view) => through(view, operands[0], shape_of(0), &node.meta.shape, rows),
         Prim::Reduce(op, axes) => reduced(*op, axes, operands[0]),

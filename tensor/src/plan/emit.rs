@@ -5,7 +5,7 @@ use super::{
     cluster::{Cluster, Role, Seed},
     coords::{below, flat, identity},
     expr::{Access, Affine, Block, Guard, Inst, Reg, Store},
-    materialize::dense_base,
+    materialize::{dense_base, undelayed},
     rows::emit_rows,
     trace::{Id, Prim, TracedNode},
 };
@@ -253,13 +253,13 @@ fn matrix(scope: &Scope, operand: Id, transposed: bool, args: &mut Args) -> Resu
     let shape = &scope.nodes[operand].meta.shape;
     let rank = shape.rank();
     let mut coords = identity(rank);
-    let mut id = operand;
+    let mut id = undelayed(scope.nodes, operand);
     let index = loop {
         if scope.memory[id] {
             break flat(&coords, &scope.nodes[id].meta.shape, rank);
         }
         let Prim::View(view) = &scope.nodes[id].prim else { return Err(missing(id)) };
-        let input = scope.nodes[id].inputs[0];
+        let input = undelayed(scope.nodes, scope.nodes[id].inputs[0]);
         let mut guards = Vec::new();
         match below(view, &scope.nodes[id].meta.shape, &scope.nodes[input].meta.shape, &coords, rank, &mut guards) {
             Some(next) if guards.is_empty() => coords = next,
@@ -413,7 +413,7 @@ impl<'e, 'a> Expression<'e, 'a> {
             self.memo.insert(key, reg);
             return Ok(reg);
         }
-        if !matches!(node.prim, Prim::View(_) | Prim::Scalar(_)) {
+        if !matches!(node.prim, Prim::View(_) | Prim::Scalar(_) | Prim::After) {
             self.names.insert(node.prim.name());
         }
         let mut operands = Vec::new();
@@ -451,6 +451,11 @@ impl<'e, 'a> Expression<'e, 'a> {
                 let element = flat(coords.get(1..).unwrap_or_default(), inner, self.rank);
                 self.block.push(Inst::Random { key, stream: *stream, sample, element }, compute)
             }
+            Prim::After => {
+                return self.value(node.inputs[0], coords, guards).inspect(|&reg| {
+                    self.memo.insert(key, reg);
+                });
+            }
             Prim::View(view) => {
                 return self.through(view, id, coords, guards).inspect(|&reg| {
                     self.memo.insert(key, reg);
@@ -468,7 +473,7 @@ impl<'e, 'a> Expression<'e, 'a> {
 
     fn through(&mut self, view: &View, id: Id, coords: &[Affine], guards: &[Guard]) -> Result<Reg> {
         let node = &self.scope.nodes[id];
-        let input = node.inputs[0];
+        let input = undelayed(self.scope.nodes, node.inputs[0]);
         let under = self.scope.nodes[input].meta.shape.clone();
         let mut inner = guards.to_vec();
         let Some(next) = below(view, &node.meta.shape, &under, coords, self.rank, &mut inner) else {
@@ -513,6 +518,7 @@ impl Prim {
             Prim::Iota(_) => "iota",
             Prim::Scan(_) => "scan",
             Prim::Part(_) => "part",
+            Prim::After => "after",
         }
     }
 }

@@ -162,11 +162,7 @@ impl Lowering<'_> {
         let result_ids: Vec<Id> = results.iter().map(|(id, _)| *id).collect();
         let fold_ids: Vec<Id> = folds.iter().map(|(id, _)| *id).collect();
         let update_ids: Vec<Id> = targets.updates.iter().map(|(_, id)| *id).collect();
-        let limits = Limits {
-            insts: (self.caps.max_insts / 2).max(4),
-            leaves: self.caps.max_args.saturating_sub(3).max(2),
-            fuse: self.fuse,
-        };
+        let limits = Limits::of(self.caps, self.fuse);
         let values = materialize(nodes, &result_ids, &update_ids, &fold_ids, limits);
         // The first result of a value that this graph computes is where it lies; further ones are copies.
         let mut home: HashMap<Id, Location> = HashMap::new();

@@ -4,7 +4,10 @@ use super::{
     coords::{below, identity, reshape_is_affine},
     trace::{Id, Prim, TracedNode},
 };
-use crate::graph::{SliceAxis, View};
+use crate::{
+    executor::Caps,
+    graph::{SliceAxis, View},
+};
 use std::collections::HashSet;
 
 /// A value that is spread is kept in memory if that makes it this many times as large, and this large: below, computing it again
@@ -33,6 +36,13 @@ pub struct Limits {
     pub fuse: bool,
 }
 
+impl Limits {
+    /// Those of a device.
+    pub fn of(caps: &Caps, fuse: bool) -> Limits {
+        Limits { insts: (caps.max_insts / 2).max(4), leaves: caps.max_args.saturating_sub(3).max(2), fuse }
+    }
+}
+
 /// Whether a value is computed element by element, so that it can be recomputed inside any kernel.
 pub fn is_virtual(prim: &Prim) -> bool {
     matches!(
@@ -45,6 +55,7 @@ pub fn is_virtual(prim: &Prim) -> bool {
             | Prim::View(_)
             | Prim::RandomBits(_)
             | Prim::Iota(_)
+            | Prim::After
     )
 }
 
@@ -144,16 +155,25 @@ fn require_operands(nodes: &[TracedNode], id: Id, memory: &mut [bool]) {
         Prim::View(View::Reshape(_)) => {
             let input = node.inputs[0];
             if !reshape_is_affine(&node.meta.shape, &nodes[input].meta.shape) {
-                memory[input] = true;
+                memory[undelayed(nodes, input)] = true;
             }
         }
+        Prim::After => memory[node.inputs[1]] = true,
         _ => {}
     }
 }
 
 /// The value below reshapes, which has the same elements in the same order.
 pub fn dense_base(nodes: &[TracedNode], mut id: Id) -> Id {
-    while let Prim::View(View::Reshape(_)) = nodes[id].prim {
+    while let Prim::View(View::Reshape(_)) | Prim::After = nodes[id].prim {
+        id = nodes[id].inputs[0];
+    }
+    id
+}
+
+/// The value itself, which something is to read later than it could.
+pub fn undelayed(nodes: &[TracedNode], mut id: Id) -> Id {
+    while let Prim::After = nodes[id].prim {
         id = nodes[id].inputs[0];
     }
     id
@@ -183,12 +203,12 @@ pub fn window_base(nodes: &[TracedNode], mut id: Id) -> (Id, u64) {
 
 /// The value below views that are nothing but offsets and strides.
 fn strided_base(nodes: &[TracedNode], operand: Id) -> Option<Id> {
-    let mut id = operand;
+    let mut id = undelayed(nodes, operand);
     let rank = nodes[operand].meta.shape.rank();
     let mut coords = identity(rank);
     let mut guards = Vec::new();
     while let Prim::View(view) = &nodes[id].prim {
-        let input = nodes[id].inputs[0];
+        let input = undelayed(nodes, nodes[id].inputs[0]);
         let under = &nodes[input].meta.shape;
         match below(view, &nodes[id].meta.shape, under, &coords, rank, &mut guards) {
             Some(next) => coords = next,
@@ -238,7 +258,8 @@ impl Growth<'_> {
             self.settle(largest);
             self.measure(id);
         }
-        let computes = !matches!(node.prim, Prim::View(_) | Prim::Scalar(_) | Prim::Iota(_) | Prim::RandomBits(_));
+        let moved = matches!(node.prim, Prim::View(_) | Prim::After);
+        let computes = !moved && !matches!(node.prim, Prim::Scalar(_) | Prim::Iota(_) | Prim::RandomBits(_));
         let shared = users[id] > 1 && !commit_only[id] && self.work(id) > 2 && !self.is_light(id);
         if computes && (shared || !limits.fuse) {
             self.memory[id] = true;
@@ -282,7 +303,7 @@ impl Growth<'_> {
     fn measure(&mut self, id: Id) {
         let node = &self.nodes[id];
         let inputs = distinct(&node.inputs);
-        let own = usize::from(!matches!(node.prim, Prim::View(_)));
+        let own = usize::from(!matches!(node.prim, Prim::View(_) | Prim::After));
         self.sizes[id] = inputs.iter().map(|&i| self.sizes[i]).fold(own, usize::saturating_add);
         self.expanded[id] = self.sizes[id];
         let mut leaves: Vec<Id> = inputs.iter().flat_map(|&i| self.leaves[i].iter().copied()).collect();

@@ -66,6 +66,8 @@ pub enum Prim {
     Scan(Arc<Loop>),
     /// Result `n` of a loop.
     Part(usize),
+    /// The first operand, for something that is not computed before the second one is: see [`recompute`](super::recompute).
+    After,
 }
 
 /// A traced loop body.

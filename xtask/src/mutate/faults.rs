@@ -17,6 +17,7 @@ const ENGINE: &str = "-p addax-tensor --lib --test engine --test random_graphs -
 const ROWS: &str = "-p addax-tensor --test rows";
 const UPDATES: &str = "-p addax-tensor --test updates";
 const SPLITTING: &str = "-p addax-tensor --lib --test splitting";
+const RECOMPUTING: &str = "-p addax-tensor --lib --test recomputing";
 const COMPOSITES: &str = "-p addax-tensor --test composites";
 const KERAS_OPS: &str = "-p addax-tensor --test keras_ops";
 const GRADIENTS: &str = "-p addax-autodiff --lib --tests";
@@ -300,6 +301,18 @@ pub const FAULTS: &[Fault] = &[
     fault(LOSSES, "losses/src/formulas/regression.rs", "size * d - 0.5 * d * d", "size * d - 0.5 * d"),
     fault(LOSSES, "losses/src/formulas/overlap.rs", "(sum(&y) + sum(&p) + EPSILON)", "(sum(&y) + sum(&y) + EPSILON)"),
     // Short memory, lost devices.
+    fault(
+        RECOMPUTING,
+        "tensor/src/plan/recompute/rewrite.rs",
+        "delay: delay.filter(|_| starts),",
+        "delay: delay.filter(|_| false && starts),",
+    ),
+    fault(
+        RECOMPUTING,
+        "tensor/src/plan/recompute/choose.rs",
+        "if roots.len() > 1 && bytes > most {",
+        "if roots.len() > 1 && bytes > most && false {",
+    ),
     fault(SPLITTING, "tensor/src/plan/split/mod.rs", "let start = run.start * cut.inner;", "let start = 0;"),
     fault(LADDER, "model/src/custom_fit.rs", "if training && let Some(news)", "if !training && let Some(news)"),
     fault(LOST, "model/src/recovery.rs", "all.extend(self.steps.state());", ""),

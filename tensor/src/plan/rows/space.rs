@@ -3,6 +3,7 @@
 use crate::plan::{
     coords::{below, flat},
     expr::{Affine, Guard},
+    materialize::undelayed,
     trace::{Id, Prim, TracedNode},
 };
 use std::collections::HashSet;
@@ -125,8 +126,12 @@ impl Walk<'_> {
         }
         let node = &self.nodes[id];
         match &node.prim {
+            Prim::After => {
+                self.value(node.inputs[0], coords, guards);
+                self.note(node.inputs[1], Read::Other);
+            }
             Prim::View(view) => {
-                let input = node.inputs[0];
+                let input = undelayed(self.nodes, node.inputs[0]);
                 let (above, under) = (&node.meta.shape, &self.nodes[input].meta.shape);
                 let mut inner = guards.to_vec();
                 match below(view, above, under, coords, self.space.shape.len(), &mut inner) {

@@ -28,7 +28,8 @@ pub struct Rung {
     /// Number of slices of the batch, computed one after the other. All have as many samples, but for the last, which has fewer
     /// where the number does not divide the batch.
     pub slices: usize,
-    /// Whether later phases compute samples' values again instead of keeping them.
+    /// Whether some values are computed again instead of being kept: what phases leave for later ones, and what forward computations
+    /// leave for the gradient's.
     pub recompute: bool,
 }
 
@@ -46,9 +47,10 @@ impl Default for Rung {
 impl fmt::Display for Rung {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.slices, self.recompute) {
-            (1, _) => write!(f, "the whole batch at once"),
+            (1, false) => write!(f, "the whole batch at once"),
+            (1, true) => write!(f, "the whole batch at once, computing some values again"),
             (slices, false) => write!(f, "{slices} slices of the batch"),
-            (slices, true) => write!(f, "{slices} slices of the batch, recomputing between phases"),
+            (slices, true) => write!(f, "{slices} slices of the batch, computing some values again"),
         }
     }
 }
