@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorKind, OutOfMemory, Result},
     executor::{Caps, Executor},
     graph::lock,
-    memory::{self, Storage},
+    memory::{self, Meter, Storage},
     plan::{cache::PlanCache, split::Rung},
     platform,
     workspace::Workspace,
@@ -36,6 +36,8 @@ pub struct Device(Arc<Inner>);
 struct Inner {
     name: String,
     executor: Box<dyn Executor>,
+    /// Bytes in use, the executor's own included.
+    meter: Meter,
     counts: Counts,
     /// What the user or the machine allows.
     limit: AtomicU64,
@@ -47,8 +49,6 @@ struct Inner {
 
 #[derive(Default)]
 struct Counts {
-    live: AtomicU64,
-    peak: AtomicU64,
     allocations: AtomicU64,
     replaced: AtomicU64,
 }
@@ -75,6 +75,7 @@ impl Device {
     pub fn from_executor(executor: Box<dyn Executor>) -> Device {
         Device(Arc::new(Inner {
             name: executor.name(),
+            meter: executor.meter(),
             executor,
             counts: Counts::default(),
             limit: AtomicU64::new(u64::MAX),
@@ -97,8 +98,8 @@ impl Device {
         if let Some(device) = &*chosen {
             return Ok(device.clone());
         }
-        let device = match std::env::var("ADDAX_DEVICE") {
-            Ok(name) if !name.trim().is_empty() => Device::by_name(name.trim())?,
+        let device = match platform::env("ADDAX_DEVICE") {
+            Some(name) if !name.trim().is_empty() => Device::by_name(name.trim())?,
             _ => Device::best()?,
         };
         *chosen = Some(device.clone());
@@ -112,8 +113,10 @@ impl Device {
     pub fn by_name(name: &str) -> Result<Device> {
         match name {
             "cpu" => Device::cpu(),
-            #[cfg(feature = "gpu")]
+            #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
             "gpu" => Device::gpu(),
+            #[cfg(all(feature = "gpu", target_arch = "wasm32"))]
+            "gpu" => Err(Error::device("a browser's GPU takes awaiting: `Device::gpu_async().await`")),
             #[cfg(not(feature = "gpu"))]
             "gpu" => Err(Error::device("device \"gpu\" needs the cargo feature `gpu`, which this build does not have")),
             other => Err(Error::unknown_name("device", other, ["cpu", "gpu"])),
@@ -121,7 +124,7 @@ impl Device {
     }
     #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
     fn best() -> Result<Device> {
-        crate::gpu::real_gpu().map_or_else(Device::cpu, Ok)
+        platform::block_on(crate::gpu::real_gpu()).map_or_else(Device::cpu, Ok)
     }
     /// Finding a browser's GPU takes awaiting, so there nothing but the CPU can be chosen unasked.
     #[cfg(any(not(feature = "gpu"), target_arch = "wasm32"))]
@@ -141,8 +144,8 @@ impl Device {
     pub fn memory(&self) -> MemoryInfo {
         let counts = &self.0.counts;
         MemoryInfo {
-            live: counts.live.load(Ordering::Relaxed),
-            peak: counts.peak.load(Ordering::Relaxed),
+            live: self.0.meter.live(),
+            peak: self.0.meter.peak(),
             budget: self.budget(),
             allocations: counts.allocations.load(Ordering::Relaxed),
             replaced: counts.replaced.load(Ordering::Relaxed),
@@ -155,11 +158,12 @@ impl Device {
     }
     /// Forgets the highest count so far, so that the next peak can be measured.
     pub fn reset_peak(&self) {
-        self.0.counts.peak.store(self.0.counts.live.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.0.meter.reset_peak();
     }
-    /// Gives the shared workspace back. The next run takes it again.
+    /// Gives the shared workspace back, and memory that the executor keeps for later. The next run takes it again.
     pub fn trim(&self) {
         *lock(&self.0.workspace) = None;
+        self.0.executor.trim();
     }
     /// Plans kept, and how often one was found or had to be made.
     pub fn plan_cache(&self) -> crate::plan::cache::CacheInfo {
@@ -189,8 +193,13 @@ impl Device {
     }
     /// A new device on the same hardware, with the same limit and the same ways of planning, for going on after this one was
     /// lost ([`Error::is_device_lost`]). What lay on this one stays lost; if it was the default device, the new one is.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn reopen(&self) -> Result<Device> {
-        let device = Device::from_executor(platform::block_on(self.0.executor.reopen())?);
+        platform::block_on(self.reopen_async())
+    }
+    /// [`reopen`](Device::reopen), awaited.
+    pub async fn reopen_async(&self) -> Result<Device> {
+        let device = Device::from_executor(self.0.executor.reopen().await?);
         device.0.limit.store(self.0.limit.load(Ordering::Relaxed), Ordering::Relaxed);
         *lock(&device.0.plans) = lock(&self.0.plans).like();
         let mut chosen = lock(DEFAULT.get_or_init(Mutex::default));
@@ -220,23 +229,20 @@ impl Device {
     }
     /// Takes counted, zeroed memory, or refuses.
     pub(crate) fn alloc(&self, bytes: u64) -> Result<Storage> {
-        let counts = &self.0.counts;
         let budget = self.budget();
-        let live = counts.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let (taken, live) = self.0.meter.ask(bytes);
         if live > budget {
-            counts.live.fetch_sub(bytes, Ordering::Relaxed);
             return Err(self.out_of_memory(OutOfMemory { needed: live, ..OutOfMemory::default() }));
         }
         let buffer = self.0.executor.alloc(bytes).inspect_err(|error| {
-            counts.live.fetch_sub(bytes, Ordering::Relaxed);
             if error.is_out_of_memory() {
                 // The device knows better than the limit; the next plan has to do with less.
                 self.0.learned.fetch_min(live - 1, Ordering::Relaxed);
             }
         })?;
-        counts.peak.fetch_max(live, Ordering::Relaxed);
-        counts.allocations.fetch_add(1, Ordering::Relaxed);
-        Ok(Storage::new(self.clone(), buffer, bytes))
+        self.0.meter.reached(live);
+        self.0.counts.allocations.fetch_add(1, Ordering::Relaxed);
+        Ok(Storage::new(self.clone(), buffer, taken))
     }
     /// The error of a plan that does not fit; device and budget are filled in.
     pub(crate) fn out_of_memory(&self, report: OutOfMemory) -> Error {
@@ -247,12 +253,12 @@ impl Device {
     /// Bytes that a plan may take beside what others hold now: the shared workspace is its own.
     pub(crate) fn room(&self) -> u64 {
         let shared = lock(&self.0.workspace).as_ref().map_or(0, Workspace::bytes);
-        let others = self.0.counts.live.load(Ordering::Relaxed).saturating_sub(shared);
+        let others = self.0.meter.live().saturating_sub(shared);
         self.budget().saturating_sub(others)
     }
     /// Whether more is in use than the budget allows: it was lowered meanwhile.
     pub(crate) fn is_over_budget(&self) -> bool {
-        self.0.counts.live.load(Ordering::Relaxed) > self.budget()
+        self.0.meter.live() > self.budget()
     }
     fn budget(&self) -> u64 {
         self.0.limit.load(Ordering::Relaxed).min(self.0.learned.load(Ordering::Relaxed))
@@ -260,9 +266,6 @@ impl Device {
     /// Trusts the limit again, because what a refusal taught may have been the trouble of a moment. Whether there was any.
     pub(crate) fn forget_refusals(&self) -> bool {
         self.0.learned.swap(u64::MAX, Ordering::Relaxed) != u64::MAX
-    }
-    pub(crate) fn give_back(&self, bytes: u64) {
-        self.0.counts.live.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -308,6 +311,9 @@ impl Executor for Refusing {
         Err(self.0.clone())
     }
     fn write(&self, _: &crate::executor::Buffer, _: u64, _: &[u8]) -> Result<()> {
+        Err(self.0.clone())
+    }
+    fn copy(&self, _: &crate::executor::Buffer, _: &crate::executor::Buffer, _: u64) -> Result<()> {
         Err(self.0.clone())
     }
     fn read<'a>(

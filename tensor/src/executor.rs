@@ -2,6 +2,7 @@
 
 use crate::{
     error::{Error, Result},
+    memory::Meter,
     plan::{Kernel, Plan},
 };
 use std::{any::Any, future::Future, ops::Range, pin::Pin, sync::Arc};
@@ -61,8 +62,17 @@ pub trait Executor: Any + Send + Sync {
     fn run(&self, code: &Compiled, buffers: &[Bound], scalars: &[u32]) -> Result<()>;
     /// Copies bytes to a buffer, ordered after everything that was run before.
     fn write(&self, to: &Buffer, at: u64, bytes: &[u8]) -> Result<()>;
-    /// Copies bytes from a buffer: waits for what was run before.
+    /// Copies the first bytes of a buffer to another, ordered as a run is.
+    fn copy(&self, from: &Buffer, to: &Buffer, bytes: u64) -> Result<()>;
+    /// Copies bytes from a buffer, after everything that was run before: the only wait.
     fn read<'a>(&'a self, from: &'a Buffer, range: Range<u64>) -> BoxFuture<'a, Result<Vec<u8>>>;
+
+    /// Counts what it takes beside [`alloc`](Executor::alloc), such as staging memory. Asked for once: the device counts there too.
+    fn meter(&self) -> Meter {
+        Meter::default()
+    }
+    /// Gives back memory that it keeps for later only.
+    fn trim(&self) {}
 
     /// Whether what lies on it can be lost, as a GPU's memory is when its driver resets; then every call fails with
     /// [`ErrorKind::DeviceLost`](crate::ErrorKind::DeviceLost). Memory of this process cannot.

@@ -1,10 +1,13 @@
 //! Lazy tensors for Rust: one graph, a planner with a memory budget, and three executors (reference, CPU, GPU).
 
 pub mod array;
+#[cfg(target_arch = "wasm32")]
+mod browser;
 pub mod cpu;
 pub mod device;
 pub mod dtype;
 pub mod error;
+mod eval;
 pub mod executor;
 #[cfg(feature = "gpu")]
 pub mod gpu;
@@ -18,7 +21,7 @@ mod recording;
 pub mod reference;
 pub mod run;
 pub mod shape;
-#[cfg(feature = "testing")]
+#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
 pub mod testing;
 pub mod variable;
 mod workspace;

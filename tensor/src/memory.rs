@@ -6,21 +6,97 @@ use crate::{
     executor::{Bound, Buffer},
     platform,
 };
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Counts bytes in use, and the most at once. A device shares one with its executor: values are the device's to count, what the
+/// executor takes beside them (staging memory, parameters) its own.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Arc<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    live: AtomicU64,
+    peak: AtomicU64,
+}
+
+/// Bytes that are counted until this drops.
+#[derive(Debug)]
+pub struct Metered {
+    meter: Meter,
+    bytes: u64,
+}
+
+impl Meter {
+    /// Counts bytes until the result drops.
+    ///
+    /// ```
+    /// let meter = addax_tensor::memory::Meter::default();
+    /// let taken = meter.take(100);
+    /// assert_eq!((meter.live(), taken.bytes()), (100, 100));
+    /// drop(taken);
+    /// assert_eq!((meter.live(), meter.peak()), (0, 100));
+    /// ```
+    pub fn take(&self, bytes: u64) -> Metered {
+        let (taken, live) = self.ask(bytes);
+        self.reached(live);
+        taken
+    }
+    /// Counts bytes that may be refused yet, so they are no peak; and what is live with them.
+    pub(crate) fn ask(&self, bytes: u64) -> (Metered, u64) {
+        let live = self.0.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        (Metered { meter: self.clone(), bytes }, live)
+    }
+    /// So many bytes were really in use.
+    pub(crate) fn reached(&self, live: u64) {
+        self.0.peak.fetch_max(live, Ordering::Relaxed);
+    }
+    /// Bytes in use now.
+    pub fn live(&self) -> u64 {
+        self.0.live.load(Ordering::Relaxed)
+    }
+    /// Most bytes in use at once so far.
+    pub fn peak(&self) -> u64 {
+        self.0.peak.load(Ordering::Relaxed)
+    }
+    /// Forgets what was in use once.
+    pub(crate) fn reset_peak(&self) {
+        self.0.peak.store(self.live(), Ordering::Relaxed);
+    }
+}
+
+impl Metered {
+    /// How many.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        self.meter.0.live.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 /// Device memory that gives its bytes back to the count when its last handle drops.
 #[derive(Clone)]
 pub struct Storage(Arc<Inner>);
 
 struct Inner {
-    device: Device,
+    // Dropped in this order: memory goes before its count, which goes before the device.
     buffer: Buffer,
-    bytes: u64,
+    taken: Metered,
+    device: Device,
 }
 
 impl Storage {
-    pub(crate) fn new(device: Device, buffer: Buffer, bytes: u64) -> Self {
-        Storage(Arc::new(Inner { device, buffer, bytes }))
+    pub(crate) fn new(device: Device, buffer: Buffer, taken: Metered) -> Self {
+        Storage(Arc::new(Inner { buffer, taken, device }))
     }
     /// The device it lies on.
     pub fn device(&self) -> &Device {
@@ -28,7 +104,7 @@ impl Storage {
     }
     /// Its length.
     pub fn bytes(&self) -> u64 {
-        self.0.bytes
+        self.0.taken.bytes()
     }
     /// Whether this is its only handle.
     pub(crate) fn is_unique(&self) -> bool {
@@ -39,15 +115,9 @@ impl Storage {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.device.give_back(self.bytes);
-    }
-}
-
 impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Storage({} bytes)", self.0.bytes)
+        write!(f, "Storage({} bytes)", self.bytes())
     }
 }
 
@@ -63,7 +133,7 @@ pub fn default_cpu_budget() -> Result<u64> {
 
 /// The limit in `ADDAX_MEMORY_LIMIT`, if it is set.
 pub fn limit_from_env() -> Result<Option<u64>> {
-    std::env::var_os("ADDAX_MEMORY_LIMIT").map(|text| limit(&text.to_string_lossy())).transpose()
+    platform::env("ADDAX_MEMORY_LIMIT").map(|text| limit(&text)).transpose()
 }
 
 fn limit(text: &str) -> Result<u64> {

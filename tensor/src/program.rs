@@ -1,10 +1,12 @@
 //! A step that is traced once and replayed: for steps whose structure cannot change.
 
+#[cfg(not(target_arch = "wasm32"))]
+use crate::platform;
 use crate::{
     array::Array,
     device::Device,
     error::{Error, Result},
-    graph::{Meta, Tensor, Value, lock},
+    graph::{Meta, Origin, Tensor, Value, lock},
     memory::Storage,
     plan::{
         Plan, Source,
@@ -12,8 +14,8 @@ use crate::{
         split::Rung,
         trace::trace,
     },
-    run::{alloc_or_trim, descend, execute, on_device, replacements},
-    variable::{Held, Variable},
+    run::{alloc_or_trim, descend, execute, hold, no_value, on_device, room, upload},
+    variable::Variable,
 };
 use std::{
     panic::Location,
@@ -58,6 +60,7 @@ struct Buffers {
 impl Program {
     /// Captures a step. `placeholders` are filled at each run; `outputs` are returned; `updates` are committed; `reads` are
     /// variables whose value at the time of each run counts (any other tensor with a value counts as it is now).
+    #[cfg(not(target_arch = "wasm32"))]
     #[track_caller]
     pub fn capture(
         device: &Device,
@@ -66,7 +69,27 @@ impl Program {
         updates: &[(Variable, Tensor)],
         reads: &[Variable],
     ) -> Result<Program> {
-        let origin = Location::caller();
+        platform::block_on(Program::capture_async(device, placeholders, outputs, updates, reads))
+    }
+    /// [`capture`](Program::capture), awaited: compiling may take long.
+    #[track_caller]
+    pub fn capture_async(
+        device: &Device,
+        placeholders: &[Tensor],
+        outputs: &[Tensor],
+        updates: &[(Variable, Tensor)],
+        reads: &[Variable],
+    ) -> impl Future<Output = Result<Program>> {
+        Program::captured(device, placeholders, outputs, updates, reads, Location::caller())
+    }
+    async fn captured(
+        device: &Device,
+        placeholders: &[Tensor],
+        outputs: &[Tensor],
+        updates: &[(Variable, Tensor)],
+        reads: &[Variable],
+        origin: Origin,
+    ) -> Result<Program> {
         let mut updates = updates.to_vec();
         updates.sort_by_key(|(variable, _)| variable.id());
         for (variable, value) in &updates {
@@ -81,10 +104,12 @@ impl Program {
         let metas = placeholders.iter().map(meta_of).collect::<Result<Vec<_>>>()?;
         let leaves: Vec<Tensor> = placeholders.iter().cloned().chain(read_only.iter().map(Variable::value)).collect();
         let (traced, feeds) = trace(&leaves, outputs, &updates)?;
-        let constants =
-            feeds.inputs[leaves.len()..].iter().map(|leaf| on_device(device, leaf)).collect::<Result<Vec<_>>>()?;
+        let mut constants = Vec::new();
+        for leaf in &feeds.inputs[leaves.len()..] {
+            constants.push(on_device(device, leaf).await?);
+        }
         let own: u64 = placeholders.iter().filter_map(|p| p.meta().ok()).map(Meta::bytes).sum();
-        let prepared = PlanCache::prepare(device, traced, feeds.labels, device.room().saturating_sub(own))?;
+        let prepared = PlanCache::prepare(device, traced, feeds.labels, device.room().saturating_sub(own)).await?;
         Ok(Program {
             device: device.clone(),
             prepared: Mutex::new(prepared),
@@ -98,35 +123,43 @@ impl Program {
         })
     }
 
-    /// Replays the step on this data. On failure every variable is as it was.
+    /// Replays the step on this data. On failure every variable is as it was. Only submits: reading the outputs waits.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn run(&self, inputs: &[&Array]) -> Result<Vec<Tensor>> {
+        platform::block_on(self.run_async(inputs))
+    }
+    /// [`run`](Program::run), awaited. In steady state nothing has to be, so the future is done at once.
+    pub async fn run_async(&self, inputs: &[&Array]) -> Result<Vec<Tensor>> {
         self.check_inputs(inputs)?;
-        let mut memory = lock(&self.memory);
-        let mut prepared = lock(&self.prepared);
-        self.lease(&mut memory).map_err(|e| PlanCache::refused(&self.device, &prepared, e))?;
-        for (array, storage) in inputs.iter().zip(&memory.inputs) {
-            self.device.executor().write(&storage.bound().buffer, 0, array.bytes())?;
-        }
-        let mut bound = memory.inputs.clone();
+        let mut prepared = lock(&self.prepared).clone();
+        let leased = self.leased().map_err(|e| PlanCache::refused(&self.device, &prepared, e))?;
+        let mut rest = Vec::with_capacity(self.reads.len() + self.constants.len());
         for variable in &self.reads {
-            bound.push(self.resident(variable)?);
+            rest.push(self.resident(variable).await?);
         }
-        bound.extend(self.constants.iter().cloned());
-        let mut held: Vec<Held> = self.states.iter().map(Variable::hold).collect();
-        let leased: u64 = memory.outputs.iter().map(Storage::bytes).sum();
+        rest.extend(self.constants.iter().cloned());
         if prepared.plan.rung != Rung::WHOLE {
-            let room = (self.device.room() + leased).saturating_sub(replacements(&self.device, &held));
-            *prepared = PlanCache::larger(&self.device, &prepared, room)?;
+            let room = room(&self.device, leased, &hold(&self.device, &self.states).await?);
+            prepared = PlanCache::larger(&self.device, &prepared, room).await?;
         }
-        descend(&self.device, &mut prepared, leased, &mut held, |prepared, held| {
-            execute(&self.device, prepared, &bound, &memory.outputs, held, &self.scalars)
-        })?;
-        drop(held);
-        let origin = Location::caller();
-        let leaf = |(storage, meta): (&Storage, &Meta)| {
-            Tensor::leaf(Value::Device(storage.clone()), meta.clone(), false, origin)
-        };
-        Ok(memory.outputs.iter().zip(&self.outputs).map(leaf).collect())
+        let outputs = descend(&self.device, &mut prepared, leased, &self.states, |prepared, held| {
+            // Whoever runs the program meanwhile has its own data: inputs are written and read under one lock.
+            let mut memory = lock(&self.memory);
+            self.lease(&mut memory)?;
+            for (array, storage) in inputs.iter().zip(&memory.inputs) {
+                self.device.executor().write(&storage.bound().buffer, 0, array.bytes())?;
+            }
+            let bound: Vec<Storage> = memory.inputs.iter().chain(&rest).cloned().collect();
+            execute(&self.device, prepared, &bound, &memory.outputs, held, &self.scalars)?;
+            let origin = Location::caller();
+            let leaf = |(storage, meta): (&Storage, &Meta)| {
+                Tensor::leaf(Value::Device(storage.clone()), meta.clone(), false, origin)
+            };
+            Ok(memory.outputs.iter().zip(&self.outputs).map(leaf).collect())
+        });
+        let outputs = outputs.await;
+        *lock(&self.prepared) = prepared;
+        outputs
     }
 
     fn check_inputs(&self, inputs: &[&Array]) -> Result<()> {
@@ -151,6 +184,13 @@ impl Program {
         Ok(())
     }
 
+    /// Takes its memory; bytes of the outputs.
+    fn leased(&self) -> Result<u64> {
+        let mut memory = lock(&self.memory);
+        self.lease(&mut memory)?;
+        Ok(memory.outputs.iter().map(Storage::bytes).sum())
+    }
+
     /// Takes memory for inputs once, and for outputs that somebody kept.
     fn lease(&self, memory: &mut Buffers) -> Result<()> {
         while memory.inputs.len() < self.placeholders.len() {
@@ -168,16 +208,18 @@ impl Program {
     }
 
     /// The variable's storage on the program's device; host data moves there once.
-    fn resident(&self, variable: &Variable) -> Result<Storage> {
-        let mut held = variable.hold();
-        if let Some(Value::Device(storage)) = held.current().value()
-            && storage.device() == &self.device
-        {
-            return Ok(storage.clone());
+    async fn resident(&self, variable: &Variable) -> Result<Storage> {
+        let held = hold(&self.device, std::slice::from_ref(variable)).await?.pop();
+        let mut held = held.ok_or_else(no_value)?;
+        match held.current().value() {
+            Some(Value::Device(storage)) => Ok(storage.clone()),
+            Some(Value::Host(array)) => {
+                let storage = upload(&self.device, array)?;
+                held.replace(Value::Device(storage.clone()));
+                Ok(storage)
+            }
+            None => Err(no_value()),
         }
-        let storage = on_device(&self.device, held.current())?;
-        held.replace(Value::Device(storage.clone()));
-        Ok(storage)
     }
 
     /// The plan, for people and tests: the one of the last run, or of the next.

@@ -53,9 +53,16 @@ pub struct Survey {
 
 impl Recording {
     /// Plans it for a device; it can be replayed. See [`Program::capture`].
+    #[cfg(not(target_arch = "wasm32"))]
     #[track_caller]
     pub fn capture(&self, device: &Device) -> Result<Program> {
         Program::capture(device, &self.placeholders, &self.outputs, &self.updates, &self.reads)
+    }
+
+    /// [`capture`](Recording::capture), awaited.
+    #[track_caller]
+    pub fn capture_async(&self, device: &Device) -> impl Future<Output = Result<Program>> {
+        Program::capture_async(device, &self.placeholders, &self.outputs, &self.updates, &self.reads)
     }
 
     /// What it would need on a device. Nothing is allocated, nothing runs.

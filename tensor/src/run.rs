@@ -1,12 +1,14 @@
-//! Boundaries: where lazy tensors become numbers. Bind leases everything, compute writes temporaries, commit writes state.
+//! One run: bind leases everything, compute writes temporaries, commit writes state.
+//!
+//! What may take long is awaited first: opening, compiling, reading from other devices. From bind to commit nothing is awaited,
+//! as variables are held meanwhile: running only submits.
 
 use crate::{
     array::Array,
     device::Device,
-    dtype::Element,
     error::{Error, ErrorKind, Result},
     executor::Bound,
-    graph::{Meta, Op, Origin, Tensor, Value},
+    graph::{Meta, Op, Tensor, Value},
     memory::Storage,
     plan::{
         Source,
@@ -14,79 +16,44 @@ use crate::{
         split::Rung,
         trace::{Feeds, Traced, trace},
     },
-    platform,
     variable::{Held, Variable},
     workspace::Workspace,
 };
-use std::{panic::Location, sync::Arc};
+use std::sync::Arc;
 
-impl Tensor {
-    /// Computes these tensors together, so that what they share is computed once. Only submits: reading waits.
-    #[track_caller]
-    pub fn eval(tensors: &[Tensor]) -> Result<()> {
-        let origin = Location::caller();
-        evaluate(tensors).map_err(|e| e.at(origin))
-    }
-    /// The elements as host data: computes and waits.
-    #[track_caller]
-    pub fn to_array(&self) -> Result<Array> {
-        Tensor::eval(std::slice::from_ref(self))?;
-        match self.value() {
-            Some(value) => read(value, self.meta()?),
-            None => Err(no_value()),
-        }
-    }
-    /// The elements in row-major order: computes and waits. Fails if `T` would lose information (see [`Element`]).
-    #[track_caller]
-    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        let origin = Location::caller();
-        self.to_array()?.to_vec().map_err(|e| e.at(origin))
-    }
-    /// The only element: computes and waits.
-    #[track_caller]
-    pub fn item<T: Element>(&self) -> Result<T> {
-        match self.to_vec::<T>()?.as_slice() {
-            [one] => Ok(*one),
-            _ => {
-                Err(Error::shape(format!("item needs one element, got shape {}", self.shape()?)).at(Location::caller()))
-            }
-        }
-    }
-    /// The computed value without its history: no gradient flows through it.
-    #[track_caller]
-    pub fn detach(&self) -> Result<Tensor> {
-        self.leaf_of(false, Location::caller())
-    }
-    /// The computed value as a new leaf that gradients can be taken for.
-    #[track_caller]
-    pub fn watch(&self) -> Result<Tensor> {
-        self.leaf_of(true, Location::caller())
-    }
-    fn leaf_of(&self, watched: bool, origin: Origin) -> Result<Tensor> {
-        evaluate(std::slice::from_ref(self)).map_err(|e| e.at(origin))?;
-        let value = self.value().cloned().ok_or_else(no_value)?;
-        Ok(Tensor::leaf(value, self.meta()?.clone(), watched, origin))
-    }
-}
-
-fn no_value() -> Error {
+/// The error of a computed tensor without a value, which there should not be.
+pub(crate) fn no_value() -> Error {
     Error::device("a computed tensor has no value")
 }
 
 /// Copies a value to the host.
-pub(crate) fn read(value: &Value, meta: &Meta) -> Result<Array> {
+pub(crate) async fn read(value: &Value, meta: &Meta) -> Result<Array> {
     match value {
         Value::Host(array) => Ok(array.as_ref().clone()),
         Value::Device(storage) => {
             let executor = storage.device().executor();
-            let bytes = platform::block_on(executor.read(&storage.bound().buffer, 0..meta.bytes()))?;
+            let bytes = executor.read(&storage.bound().buffer, 0..meta.bytes()).await?;
             Array::from_bytes(meta.dtype, &meta.shape, bytes)
         }
     }
 }
 
+/// [`read`] for those who cannot await.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn read_now(value: &Value, meta: &Meta) -> Result<Array> {
+    crate::platform::block_on(read(value, meta))
+}
+/// [`read`] for those who cannot await: a browser's thread cannot wait either.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn read_now(value: &Value, _meta: &Meta) -> Result<Array> {
+    match value {
+        Value::Host(array) => Ok(array.as_ref().clone()),
+        Value::Device(_) => Err(Error::device("a value on a device cannot be read without awaiting here")),
+    }
+}
+
 /// Computes tensors that have no value yet.
-fn evaluate(tensors: &[Tensor]) -> Result<()> {
+pub(crate) async fn evaluate(tensors: &[Tensor]) -> Result<()> {
     let mut missing: Vec<Tensor> = Vec::new();
     for tensor in tensors {
         tensor.check()?;
@@ -99,28 +66,30 @@ fn evaluate(tensors: &[Tensor]) -> Result<()> {
     }
     let (traced, feeds) = trace(&[], &missing, &[])?;
     let device = device_of(&feeds.inputs)?;
-    let (values, _) = once(&device, traced, &feeds, &mut [])?;
+    let (values, _) = once(&device, traced, &feeds, &[]).await?;
     for (tensor, value) in missing.iter().zip(values) {
         tensor.node().set_value(tensor.output_index(), Value::Device(value));
     }
     Ok(())
 }
 
-/// Computes new values and makes them the variables', all or none. The recorded graph is let go before it runs, so that storage
-/// which only it held is updated in place.
-pub(crate) fn commit(updates: Vec<(Variable, Tensor)>) -> Result<()> {
-    step(&[], updates).map(drop)
-}
-
 /// One step: computes `outputs` and commits `updates`. Returns the outputs as new leaves.
 ///
 /// On failure every variable is as it was. Variables are assigned together, after everything is computed.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn step(outputs: &[Tensor], updates: Vec<(Variable, Tensor)>) -> Result<Vec<Tensor>> {
-    step_and_rung(outputs, updates).map(|(values, _)| values)
+    crate::platform::block_on(step_async(outputs, updates)).map(|(values, _)| values)
 }
 
 /// [`step`], and how far down the memory ladder it went.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn step_and_rung(outputs: &[Tensor], updates: Vec<(Variable, Tensor)>) -> Result<(Vec<Tensor>, Rung)> {
+    crate::platform::block_on(step_async(outputs, updates))
+}
+
+/// [`step_and_rung`], awaited: the future is done when everything is submitted. The recorded graph of the updates is let go before
+/// it runs, so that storage which only that held is updated in place.
+pub async fn step_async(outputs: &[Tensor], updates: Vec<(Variable, Tensor)>) -> Result<(Vec<Tensor>, Rung)> {
     let mut updates = updates;
     updates.sort_by_key(|(variable, _)| variable.id());
     for pair in updates.windows(2) {
@@ -138,9 +107,7 @@ pub fn step_and_rung(outputs: &[Tensor], updates: Vec<(Variable, Tensor)>) -> Re
     let leaves: Vec<Tensor> = feeds.inputs.iter().cloned().chain(states.iter().map(Variable::value)).collect();
     let device = device_of(&leaves)?;
     drop((leaves, updates));
-    let mut held: Vec<Held> = states.iter().map(Variable::hold).collect();
-    let (values, rung) = once(&device, traced, &feeds, &mut held)?;
-    drop(held);
+    let (values, rung) = once(&device, traced, &feeds, &states).await?;
     let leaf = |((meta, origin), value)| Tensor::leaf(Value::Device(value), meta, false, origin);
     Ok((metas.into_iter().zip(values).map(leaf).collect(), rung))
 }
@@ -158,11 +125,14 @@ pub(crate) fn device_of(leaves: &[Tensor]) -> Result<Device> {
 }
 
 /// Plans a graph, binds fresh memory, runs, returns the outputs and the rung that they were computed on.
-fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &mut [Held]) -> Result<(Vec<Storage>, Rung)> {
-    let inputs = feeds.inputs.iter().map(|t| on_device(device, t)).collect::<Result<Vec<_>>>()?;
-    let room = device.room().saturating_sub(replacements(device, states));
-    let mut prepared = PlanCache::prepare(device, traced, feeds.labels.clone(), room)?;
-    descend(device, &mut prepared, 0, states, |prepared, states| {
+async fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &[Variable]) -> Result<(Vec<Storage>, Rung)> {
+    let mut inputs = Vec::with_capacity(feeds.inputs.len());
+    for input in &feeds.inputs {
+        inputs.push(on_device(device, input).await?);
+    }
+    let room = room(device, 0, &hold(device, states).await?);
+    let mut prepared = PlanCache::prepare(device, traced, feeds.labels.clone(), room).await?;
+    let attempt = |prepared: &Prepared, states: &mut [Held]| {
         let mut outputs = Vec::new();
         for buffer in &prepared.plan.buffers {
             if let Source::Output(_) = buffer.source {
@@ -171,26 +141,30 @@ fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &mut [Held]) -> 
         }
         execute(device, prepared, &inputs, &outputs, states, &feeds.scalars)?;
         Ok((outputs, prepared.plan.rung))
-    })
+    };
+    descend(device, &mut prepared, 0, states, attempt).await
 }
 
 /// Tries a step, and when memory is refused, again on a lower rung of the ladder, as long as there is one. A refusal comes before
 /// anything ran, so nothing is undone. `prepared` is left at the rung that worked; `leased` bytes of what it needs are held already.
-pub(crate) fn descend<T>(
+/// The states are held during an attempt, not while a plan is awaited.
+pub(crate) async fn descend<T>(
     device: &Device,
     prepared: &mut Arc<Prepared>,
     leased: u64,
-    states: &mut [Held],
+    states: &[Variable],
     mut attempt: impl FnMut(&Prepared, &mut [Held]) -> Result<T>,
 ) -> Result<T> {
     let mut hopeful = true;
     loop {
-        let error = match attempt(prepared, states) {
-            Err(error) if error.is_out_of_memory() => error,
-            other => return other,
+        let (error, room) = {
+            let mut held = hold(device, states).await?;
+            match attempt(prepared, &mut held) {
+                Err(error) if error.is_out_of_memory() => (error, room(device, leased, &held)),
+                other => return other,
+            }
         };
-        let room = (device.room() + leased).saturating_sub(replacements(device, states));
-        match PlanCache::smaller(device, prepared, room)? {
+        match PlanCache::smaller(device, prepared, room).await? {
             Some(smaller) => *prepared = smaller,
             // The last try is at what the user allows.
             None if !hopeful || !device.forget_refusals() => return Err(PlanCache::refused(device, prepared, error)),
@@ -199,8 +173,53 @@ pub(crate) fn descend<T>(
     }
 }
 
+/// Bytes that a plan may take which moves these states; `leased` bytes of what it needs are held already.
+pub(crate) fn room(device: &Device, leased: u64, states: &[Held]) -> u64 {
+    (device.room() + leased).saturating_sub(replacements(device, states))
+}
+
+/// Keeps others from reading or assigning states while they are bound. None of them lies on another device then.
+pub(crate) async fn hold<'v>(device: &Device, states: &'v [Variable]) -> Result<Vec<Held<'v>>> {
+    loop {
+        for state in states {
+            fetch(device, state).await?;
+        }
+        let held: Vec<Held> = states.iter().map(Variable::hold).collect();
+        // Somebody may have assigned one meanwhile.
+        if held.iter().all(|state| elsewhere(device, state.current()).is_none()) {
+            return Ok(held);
+        }
+    }
+}
+
+/// Takes a variable's value to the host if it lies on another device; from there any step can take it to its own.
+async fn fetch(device: &Device, variable: &Variable) -> Result<()> {
+    let far = {
+        let held = variable.hold();
+        elsewhere(device, held.current()).map(|_| held.current().clone())
+    };
+    if let Some(tensor) = far
+        && let Some(value) = tensor.value()
+    {
+        let array = read(value, tensor.meta()?).await?;
+        let mut held = variable.hold();
+        if held.current().same(&tensor) {
+            held.replace(Value::Host(Arc::new(array)));
+        }
+    }
+    Ok(())
+}
+
+/// A tensor's storage, if that lies on another device.
+fn elsewhere<'t>(device: &Device, tensor: &'t Tensor) -> Option<&'t Storage> {
+    match tensor.value() {
+        Some(Value::Device(storage)) if storage.device() != device => Some(storage),
+        _ => None,
+    }
+}
+
 /// Bytes that binding these states takes, because others hold their storage too.
-pub(crate) fn replacements(device: &Device, states: &[Held]) -> u64 {
+fn replacements(device: &Device, states: &[Held]) -> u64 {
     let needs = |state: &&Held| match state.current().value() {
         Some(Value::Device(storage)) => {
             storage.device() != device || !state.current().only_handle() || !storage.is_unique()
@@ -212,13 +231,13 @@ pub(crate) fn replacements(device: &Device, states: &[Held]) -> u64 {
 }
 
 /// A leaf's storage on this device; host data and data of other devices is copied there.
-pub(crate) fn on_device(device: &Device, leaf: &Tensor) -> Result<Storage> {
+pub(crate) async fn on_device(device: &Device, leaf: &Tensor) -> Result<Storage> {
     match leaf.value() {
-        Some(Value::Device(storage)) if storage.device() == device => Ok(storage.clone()),
-        Some(value) => {
-            let array = read(value, leaf.meta()?)?;
-            upload(device, &array)
+        Some(value @ Value::Device(_)) if elsewhere(device, leaf).is_some() => {
+            upload(device, &read(value, leaf.meta()?).await?)
         }
+        Some(Value::Device(storage)) => Ok(storage.clone()),
+        Some(Value::Host(array)) => upload(device, array),
         None => Err(unreadable(leaf)),
     }
 }
@@ -268,29 +287,19 @@ pub(crate) fn execute(
     Ok(())
 }
 
-/// Storage that a state may be updated in, and whether it is new: nobody else may hold it.
+/// Storage that a held state may be updated in, and whether it is new: nobody else may hold it.
 fn own_storage(device: &Device, current: &Tensor) -> Result<(Storage, bool)> {
     match current.value() {
-        Some(Value::Device(storage)) if storage.device() == device => {
-            if current.only_handle() && storage.is_unique() {
-                return Ok((storage.clone(), false));
-            }
+        Some(Value::Device(storage)) if current.only_handle() && storage.is_unique() => Ok((storage.clone(), false)),
+        Some(Value::Device(storage)) => {
             device.count_replaced();
-            Ok((copy(device, storage, current.meta()?)?, true))
+            let own = alloc_or_trim(device, storage.bytes())?;
+            device.executor().copy(&storage.bound().buffer, &own.bound().buffer, storage.bytes())?;
+            Ok((own, true))
         }
-        Some(value) => Ok((upload(device, &read(value, current.meta()?)?)?, true)),
+        Some(Value::Host(array)) => Ok((upload(device, array)?, true)),
         None => Err(no_value()),
     }
-}
-
-/// A copy on the device.
-fn copy(device: &Device, storage: &Storage, meta: &Meta) -> Result<Storage> {
-    let placeholder = Tensor::placeholder(0, meta.dtype, &meta.shape);
-    let (traced, feeds) = trace(std::slice::from_ref(&placeholder), std::slice::from_ref(&placeholder), &[])?;
-    let prepared = PlanCache::prepare(device, traced, feeds.labels, u64::MAX)?;
-    let to = alloc_or_trim(device, storage.bytes())?;
-    execute(device, &prepared, std::slice::from_ref(storage), std::slice::from_ref(&to), &mut [], &[])?;
-    Ok(to)
 }
 
 /// Memory for something that stays; the shared workspace, which can be had again, gives way to it.

@@ -1,10 +1,12 @@
 //! State: named values that survive a step.
 
+#[cfg(not(target_arch = "wasm32"))]
+use crate::platform;
 use crate::{
     array::Array,
     dtype::DType,
     error::{Error, Result},
-    graph::{Meta, Tensor, Value, lock},
+    graph::{Meta, Origin, Tensor, Value, lock},
     run,
     shape::Shape,
 };
@@ -45,19 +47,31 @@ struct Inner {
 
 impl Variable {
     /// A trainable variable with this first value, which is computed now. A mistake in it is returned by every later use.
+    #[cfg(not(target_arch = "wasm32"))]
     #[track_caller]
     pub fn new(initial: Tensor) -> Variable {
-        Variable::with_trainable(initial, true)
+        platform::block_on(Variable::new_async(initial))
     }
     /// A variable that gradients are not taken for: statistics, counters, optimizer slots.
+    #[cfg(not(target_arch = "wasm32"))]
     #[track_caller]
     pub fn state(initial: Tensor) -> Variable {
-        Variable::with_trainable(initial, false)
+        platform::block_on(Variable::state_async(initial))
     }
+    /// A trainable variable with this first value, awaited. A mistake in it is returned by every later use.
     #[track_caller]
-    fn with_trainable(initial: Tensor, trainable: bool) -> Variable {
-        let origin = Location::caller();
-        let computed = Tensor::eval(std::slice::from_ref(&initial))
+    pub fn new_async(initial: Tensor) -> impl Future<Output = Variable> {
+        Variable::with_trainable(initial, true, Location::caller())
+    }
+    /// A variable that gradients are not taken for, awaited.
+    #[track_caller]
+    pub fn state_async(initial: Tensor) -> impl Future<Output = Variable> {
+        Variable::with_trainable(initial, false, Location::caller())
+    }
+    async fn with_trainable(initial: Tensor, trainable: bool, origin: Origin) -> Variable {
+        let computed = run::evaluate(std::slice::from_ref(&initial))
+            .await
+            .map_err(|e| e.at(origin))
             .and_then(|()| Ok((initial.meta()?.clone(), initial.value().cloned().ok_or_else(no_value)?)));
         let (meta, current) = match computed {
             Ok((meta, value)) => (Ok(meta.clone()), Tensor::leaf(value, meta, trainable, origin)),
@@ -114,10 +128,17 @@ impl Variable {
         lock(&self.0.current).clone()
     }
     /// Computes `value` and makes it the variable's. On failure the variable stays as it was.
+    #[cfg(not(target_arch = "wasm32"))]
     #[track_caller]
     pub fn assign(&self, value: &Tensor) -> Result<()> {
+        platform::block_on(self.assign_async(value))
+    }
+    /// [`assign`](Variable::assign), awaited: the future is done when the work is submitted.
+    #[track_caller]
+    pub fn assign_async(&self, value: &Tensor) -> impl Future<Output = Result<()>> + use<> {
         let origin = Location::caller();
-        run::commit(vec![(self.clone(), value.clone())]).map_err(|e| e.at(origin))
+        let updates = vec![(self.clone(), value.clone())];
+        async move { run::step_async(&[], updates).await.map(drop).map_err(|e| e.at(origin)) }
     }
     /// Makes host data its value, wherever the old one lies: for going on after the device that held it was lost. The next step
     /// that uses the variable takes it to its device. Fails unless shape and type are the variable's.

@@ -1,4 +1,5 @@
-//! `cargo xtask wasm`: `addax-tensor` type-checks for browsers (`wasm32-unknown-unknown`), with and without the GPU.
+//! `cargo xtask wasm`: `addax-tensor` type-checks for browsers (`wasm32-unknown-unknown`), with and without the GPU. That includes
+//! its module `browser`, which awaits everything a program there needs and does not compile if a function that waits exists.
 //!
 //! It needs that target's standard library. rustup's is taken if it is installed; else Debian's `rustc-web`, a compiler with
 //! the library's source, from which cargo builds the library first (`-Zbuild-std`). The two compilers differ, so each has a

@@ -52,6 +52,7 @@ use crate::{
     error::{Error, Result, bytes_for_people},
     executor::{Bound, BoxFuture, Buffer, Caps, Compiled, Executor},
     plan::{Kernel, Plan},
+    platform,
 };
 use compile::Code;
 use memory::{Mem, Memory};
@@ -106,12 +107,11 @@ impl<'a> Env<'a> {
 impl CpuExecutor {
     /// With as many threads as `ADDAX_NUM_THREADS` says, or as the machine has cores.
     pub fn new() -> Result<CpuExecutor> {
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let threads = match std::env::var("ADDAX_NUM_THREADS") {
-            Ok(wanted) => wanted.trim().parse().ok().filter(|n| (1..=4096).contains(n)).ok_or_else(|| {
+        let threads = match platform::env("ADDAX_NUM_THREADS") {
+            Some(wanted) => wanted.trim().parse().ok().filter(|n| (1..=4096).contains(n)).ok_or_else(|| {
                 Error::argument(format!("ADDAX_NUM_THREADS is \"{wanted}\"; expected a whole number from 1 to 4096"))
             })?,
-            Err(_) => cores,
+            None => platform::cores(),
         };
         CpuExecutor::with_threads(threads)
     }
@@ -200,6 +200,12 @@ impl Executor for CpuExecutor {
         // Waits for a run on another thread, so that it is ordered after it.
         let _crew = self.lock();
         to.write::<u8>(0, bytes.len()).copy_from_slice(bytes);
+        Ok(())
+    }
+    fn copy(&self, from: &Buffer, to: &Buffer, bytes: u64) -> Result<()> {
+        let (from, to) = (part(from, 0, bytes)?, part(to, 0, bytes)?);
+        let _crew = self.lock();
+        to.write::<u8>(0, bytes as usize).copy_from_slice(from.read(0, bytes as usize));
         Ok(())
     }
     fn read<'a>(&'a self, from: &'a Buffer, range: Range<u64>) -> BoxFuture<'a, Result<Vec<u8>>> {

@@ -6,11 +6,12 @@ use super::{
     micro::tile_shape,
     threads::Threads,
 };
-use crate::{error::Result, plan::Kernel};
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
+use crate::{
+    error::{Error, Result},
+    plan::Kernel,
+    platform::Moment,
 };
+use std::{collections::HashMap, time::Duration};
 
 /// What one kernel of a plan took while a profile was on.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,8 +85,8 @@ struct Lap {
 /// Measures one run. The clock is read once per kernel: a kernel's time reaches from the end of the one before.
 pub(super) struct Watch<'a> {
     measured: &'a mut Measured,
-    began: Instant,
-    last: Instant,
+    began: Moment,
+    last: Moment,
 }
 
 impl Profile {
@@ -108,7 +109,7 @@ impl Profile {
                 .collect(),
             ..Measured::default()
         });
-        let now = Instant::now();
+        let now = Moment::now();
         Watch { measured, began: now, last: now }
     }
     /// What was measured, the plan that took most of the time first.
@@ -138,16 +139,16 @@ fn shorter(a: Option<Duration>, b: Duration) -> Option<Duration> {
 impl Watch<'_> {
     /// A kernel has ended.
     pub(super) fn lap(&mut self, kernel: usize) {
-        let now = Instant::now();
+        let now = Moment::now();
         if let Some(lap) = self.measured.kernels.get_mut(kernel) {
             lap.calls += 1;
-            lap.now += now - self.last;
+            lap.now += now.since(self.last);
         }
         self.last = now;
     }
     /// The run has ended.
     pub(super) fn end(self) {
-        let took = self.last - self.began;
+        let took = self.last.since(self.began);
         self.measured.runs += 1;
         self.measured.total += took;
         self.measured.fastest = shorter(self.measured.fastest, took);
@@ -169,9 +170,9 @@ pub struct Peak {
 /// Seconds of the fastest of many calls.
 fn fastest(times: usize, mut work: impl FnMut()) -> f64 {
     let seconds = (0..times).map(|_| {
-        let began = Instant::now();
+        let began = Moment::now();
         work();
-        began.elapsed().as_secs_f64()
+        Moment::now().since(began).as_secs_f64()
     });
     seconds.fold(f64::MAX, f64::min)
 }
@@ -206,5 +207,7 @@ pub(super) fn measure_peak(threads: &Threads) -> Result<Peak> {
             to.write::<u32>(piece * part, part).copy_from_slice(from.read(piece * part, part));
         });
     });
-    Ok(Peak { flops, bytes: 8.0 * len as f64 / seconds })
+    let peak = Peak { flops, bytes: 8.0 * len as f64 / seconds };
+    let clock = peak.flops.is_finite() && peak.bytes.is_finite();
+    clock.then_some(peak).ok_or_else(|| Error::device("there is no clock to measure with on this platform"))
 }

@@ -25,7 +25,7 @@ pub(super) fn isa() -> Isa {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
             let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
             let wide = wide && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl");
-            let wanted = std::env::var("ADDAX_CPU_ISA").unwrap_or_default();
+            let wanted = crate::platform::env("ADDAX_CPU_ISA").unwrap_or_default();
             if avx2 && wide && wanted != "avx2" && wanted != "base" {
                 return Isa::Avx512;
             }

@@ -5,9 +5,12 @@
 //! some ten microseconds: more than a whole step of a recurrent layer. Here a job is published once, threads take piece
 //! after piece from a counter, and the caller returns as soon as all pieces are done, whether or not every thread woke up.
 
-#[cfg(not(target_arch = "wasm32"))]
-use crate::error::Error;
 use crate::error::Result;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::{
+    error::Error,
+    platform::{self, Thread},
+};
 
 /// Runs pieces of work on a number of threads.
 pub(super) struct Threads {
@@ -55,7 +58,7 @@ impl Threads {
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
-    use super::{Error, Result};
+    use super::{Result, Thread, platform};
     use std::{
         cell::UnsafeCell,
         hint::spin_loop,
@@ -64,7 +67,6 @@ mod native {
             Arc, Condvar, Mutex, PoisonError,
             atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         },
-        thread::{Builder, JoinHandle},
     };
 
     /// How often an idle worker looks for work before it sleeps: a few hundred microseconds, longer than a batch takes to gather.
@@ -101,7 +103,7 @@ mod native {
 
     pub(super) struct Crew {
         shared: Arc<Shared>,
-        handles: Vec<JoinHandle<()>>,
+        handles: Vec<Thread>,
     }
 
     /// Closes the job and waits for the workers inside, even if the caller's own piece panics.
@@ -116,7 +118,7 @@ mod native {
             while state & INSIDE_MASK != 0 {
                 spins += 1;
                 if spins.is_multiple_of(SPINS) {
-                    std::thread::yield_now();
+                    platform::yield_now();
                 } else {
                     spin_loop();
                 }
@@ -143,8 +145,7 @@ mod native {
             let mut crew = Crew { shared, handles: Vec::with_capacity(workers) };
             for worker in 1..=workers {
                 let shared = crew.shared.clone();
-                let spawned = Builder::new().name(format!("addax-cpu-{worker}")).spawn(move || serve(&shared, worker));
-                crew.handles.push(spawned.map_err(|e| Error::io("starting a worker thread", e))?);
+                crew.handles.push(platform::spawn(format!("addax-cpu-{worker}"), move || serve(&shared, worker))?);
             }
             Ok(crew)
         }

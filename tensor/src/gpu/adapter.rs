@@ -1,9 +1,12 @@
 //! Which adapter computes, and the connection to it.
 
-use super::{code::Tuning, executor::Counters, pipeline::Pipelines};
+#[cfg(not(target_arch = "wasm32"))]
+use super::wait::Watcher;
+use super::{buffer::OwnBuffer, code::Tuning, executor::Counters, pipeline::Pipelines};
 use crate::{
     error::{Error, Result},
     graph::lock,
+    memory::Meter,
 };
 use std::{
     collections::VecDeque,
@@ -41,15 +44,19 @@ pub struct Gpu {
     /// Numbers for buffers.
     pub next_id: AtomicU64,
     /// Buffers for reading back that wait for their next use.
-    pub readback: Mutex<Vec<wgpu::Buffer>>,
-    fault: Arc<Mutex<Fault>>,
+    pub readback: Mutex<Vec<OwnBuffer>>,
+    /// Counts the bytes of values, and those of buffers beside them.
+    pub meter: Meter,
+    #[cfg(not(target_arch = "wasm32"))]
+    pub watcher: Watcher,
+    pub fault: Arc<Mutex<Fault>>,
     /// Which adapters it was chosen from.
     pub choice: Choice,
 }
 
 /// What went wrong where no call could return it.
 #[derive(Default)]
-struct Fault {
+pub struct Fault {
     /// Why the device is lost.
     lost: Option<String>,
     /// The first error that no scope caught.
@@ -77,11 +84,12 @@ impl Gpu {
     /// Opens the best allowed adapter with its own limits.
     pub async fn open(choice: Choice) -> Result<Gpu> {
         let mut options = wgpu::InstanceDescriptor::new_without_display_handle();
-        options.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+        // Vulkan, Metal, Direct3D 12, and WebGPU in a browser.
+        options.backends = wgpu::Backends::PRIMARY;
         // Nothing here dispatches indirectly, and checking that costs a pass of its own.
         options.flags.remove(wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL);
         let instance = wgpu::Instance::new(options);
-        let adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+        let adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
         let mut ranked: Vec<(u8, wgpu::Adapter)> =
             adapters.into_iter().filter_map(|a| Some((rank(choice, a.get_info().device_type)?, a))).collect();
         ranked.sort_by_key(|(rank, _)| *rank);
@@ -128,6 +136,9 @@ impl Gpu {
             waiting: Mutex::default(),
             next_id: AtomicU64::new(0),
             readback: Mutex::default(),
+            meter: Meter::default(),
+            #[cfg(not(target_arch = "wasm32"))]
+            watcher: Watcher::default(),
             fault,
             choice,
             device,
@@ -167,12 +178,16 @@ impl Gpu {
             waiting.push_back(index);
             if waiting.len() > MAX_WAITING { waiting.pop_front() } else { None }
         };
-        let poll = match late {
-            Some(index) => wgpu::PollType::Wait { submission_index: Some(index), timeout: None },
+        match late {
+            Some(index) => self.wait_for(index),
             // Lets go of what the device has finished with.
-            None => wgpu::PollType::Poll,
-        };
-        self.poll(poll)
+            None => self.poll(wgpu::PollType::Poll),
+        }
+    }
+
+    /// Waits until a submission is done. A browser's device polls itself, and nobody waits for it.
+    pub fn wait_for(&self, index: wgpu::SubmissionIndex) -> Result<()> {
+        self.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })
     }
 
     /// Waits until everything that was submitted is done.
@@ -182,13 +197,26 @@ impl Gpu {
     }
 
     fn poll(&self, how: wgpu::PollType) -> Result<()> {
-        // wgpu panics if it finds the device lost while it waits, having called back before.
-        let waiting = std::panic::AssertUnwindSafe(|| self.device.poll(how));
-        let polled = std::panic::catch_unwind(waiting).map_err(|_| {
-            lock(&self.fault).lost.get_or_insert_with(|| "waiting for it failed".into());
-            self.alive().err().unwrap_or_else(|| Error::device("waiting failed"))
-        })?;
-        polled.map(drop).map_err(|e| Error::device(format!("{}: waiting failed", self.name)).caused_by(e))
+        poll(&self.device, &self.fault, how).map_err(|why| {
+            let failed = Error::device(format!("{}: waiting failed", self.name));
+            match why {
+                Some(why) => failed.caused_by(why),
+                None => self.alive().err().unwrap_or(failed),
+            }
+        })
+    }
+}
+
+/// Polls a device. On failure why, or nothing if the device is found to be lost.
+pub fn poll(device: &wgpu::Device, fault: &Mutex<Fault>, how: wgpu::PollType) -> Result<(), Option<wgpu::PollError>> {
+    // wgpu panics if it finds the device lost while it waits, having called back before.
+    let waiting = std::panic::AssertUnwindSafe(|| device.poll(how));
+    match std::panic::catch_unwind(waiting) {
+        Ok(polled) => polled.map(drop).map_err(Some),
+        Err(_) => {
+            lock(fault).lost.get_or_insert_with(|| "waiting for it failed".into());
+            Err(None)
+        }
     }
 }
 

@@ -1,11 +1,17 @@
 //! Device memory: taking it, copying to and from it.
 
-use super::adapter::Gpu;
+use super::{adapter::Gpu, wait::line};
 use crate::{
-    error::{Error, ErrorKind, OutOfMemory, Result},
+    error::{Error, Result},
     graph::lock,
+    memory::Metered,
 };
-use std::{ops::Range, sync::atomic::Ordering, time::Duration};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::{
+    error::{ErrorKind, OutOfMemory},
+    platform,
+};
+use std::{ops::Range, sync::atomic::Ordering};
 
 /// One value's memory.
 pub struct GpuBuffer {
@@ -23,12 +29,17 @@ impl Drop for GpuBuffer {
     }
 }
 
+/// A buffer beside the values, for staging or parameters. It counts as they do, but is not refused for the budget's sake: the
+/// step that needs it was admitted.
+pub struct OwnBuffer {
+    pub raw: wgpu::Buffer,
+    _taken: Metered,
+}
+
 /// Most bytes that wait in staging memory: wgpu takes that as it is needed, and running out of it loses the device.
 const MAX_STAGED: u64 = 32 << 20;
 /// Bytes copied at a time.
 const CHUNK: usize = 4 << 20;
-/// Longest time between the end of a copy and the word that it has ended.
-const MAX_CALLBACK: Duration = Duration::from_secs(10);
 /// Largest readback buffer that is kept for the next time.
 const MAX_KEPT: u64 = 16 << 20;
 
@@ -58,15 +69,31 @@ impl Gpu {
         Ok(GpuBuffer { raw, id, bytes })
     }
 
+    /// A counted buffer beside the values.
+    pub fn create_own(&self, bytes: u64, usage: wgpu::BufferUsages) -> Result<OwnBuffer> {
+        let raw = self.create(bytes, usage)?;
+        Ok(OwnBuffer { _taken: self.meter.take(raw.size()), raw })
+    }
+
+    /// A buffer of at least this length, or why not. A browser says why not later, to the device's callback, whose word the next
+    /// call returns: its error scopes answer from the event loop only, and memory is bound without awaiting.
+    #[cfg(target_arch = "wasm32")]
+    fn create(&self, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let size = bytes.max(1).next_multiple_of(16);
+        Ok(self.device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false }))
+    }
+
     /// A buffer of at least this length, or why not.
-    pub fn create(&self, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    #[cfg(not(target_arch = "wasm32"))]
+    fn create(&self, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let size = bytes.max(1).next_multiple_of(16);
         let buffer =
             self.device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
-        let wrong = crate::platform::block_on(validation.pop());
-        let full = crate::platform::block_on(memory.pop());
+        // Natively, a scope's answer is there at once.
+        let wrong = platform::block_on(validation.pop());
+        let full = platform::block_on(memory.pop());
         if full.is_some() {
             let device = self.name.clone();
             let report = OutOfMemory { device, needed: bytes, ..OutOfMemory::default() };
@@ -110,6 +137,21 @@ impl Gpu {
         self.check()
     }
 
+    /// Copies the first bytes of a buffer to another, after everything that was submitted.
+    pub fn copy(&self, from: &GpuBuffer, to: &GpuBuffer, bytes: u64) -> Result<()> {
+        if bytes > from.bytes.min(to.bytes) {
+            return Err(Error::device(format!(
+                "{}: {bytes} bytes of a buffer of {} cannot be copied to one of {}",
+                self.name, from.bytes, to.bytes
+            )));
+        }
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        // Buffers are longer than their bytes, in whole words.
+        encoder.copy_buffer_to_buffer(&from.raw, 0, &to.raw, 0, bytes.next_multiple_of(4));
+        self.submit(encoder.finish())?;
+        self.check()
+    }
+
     /// Copies bytes from a buffer, after everything that was submitted.
     pub async fn read(&self, from: &GpuBuffer, range: Range<u64>) -> Result<Vec<u8>> {
         if range.end > from.bytes || range.start > range.end {
@@ -125,27 +167,23 @@ impl Gpu {
         let length = (range.end - start).next_multiple_of(4);
         let staging = self.staging(length)?;
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(&from.raw, start, &staging, 0, length);
-        self.queue.submit([encoder.finish()]);
-        let (done, mapped) = std::sync::mpsc::channel();
-        staging.map_async(wgpu::MapMode::Read, 0..length, move |result| drop(done.send(result)));
-        self.wait()?;
+        encoder.copy_buffer_to_buffer(&from.raw, start, &staging.raw, 0, length);
+        let index = self.queue.submit([encoder.finish()]);
+        let (caller, mapped) = line();
+        staging.raw.map_async(wgpu::MapMode::Read, 0..length, move |result| caller.say(result));
+        // If nobody awaits the end, the staging buffer goes with this future.
+        let mapped = self.answer(mapped, index).await?;
         self.counters.readbacks.fetch_add(1, Ordering::Relaxed);
         self.counters.staged.store(0, Ordering::Relaxed);
         let failed = |why: &str| Error::device(format!("{}: reading {length} bytes failed: {why}", self.name));
-        // The device is done, but it may be another thread's wait that calls back.
-        match mapped.recv_timeout(MAX_CALLBACK) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(failed(&error.to_string())),
-            Err(_) => return Err(failed("the device never answered")),
-        }
+        mapped.map_err(|e| failed(&e.to_string()))?;
         let bytes = {
-            let view = staging.get_mapped_range(0..length).map_err(|e| failed(&e.to_string()))?;
+            let view = staging.raw.get_mapped_range(0..length).map_err(|e| failed(&e.to_string()))?;
             let skip = (range.start - start) as usize;
             view.get(skip..skip + (range.end - range.start) as usize).unwrap_or_default().to_vec()
         };
-        staging.unmap();
-        if staging.size() <= MAX_KEPT {
+        staging.raw.unmap();
+        if staging.raw.size() <= MAX_KEPT {
             lock(&self.readback).push(staging);
         }
         self.check()?;
@@ -153,14 +191,14 @@ impl Gpu {
     }
 
     /// A buffer for reading back.
-    fn staging(&self, length: u64) -> Result<wgpu::Buffer> {
+    fn staging(&self, length: u64) -> Result<OwnBuffer> {
         let mut kept = lock(&self.readback);
-        if let Some(at) = kept.iter().position(|buffer| buffer.size() >= length) {
+        if let Some(at) = kept.iter().position(|buffer| buffer.raw.size() >= length) {
             return Ok(kept.swap_remove(at));
         }
         // A larger one takes the place of a smaller one.
         kept.pop();
         drop(kept);
-        self.create(length.next_power_of_two(), wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)
+        self.create_own(length.next_power_of_two(), wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)
     }
 }

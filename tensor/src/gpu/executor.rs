@@ -9,6 +9,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     executor::{Bound, BoxFuture, Buffer, Caps, Compiled, Executor},
+    graph::lock,
+    memory::Meter,
     plan::{Kernel, Plan},
 };
 use std::{
@@ -20,6 +22,9 @@ use std::{
 };
 
 /// Runs plans on a GPU.
+///
+/// Running only submits; but where 64 submissions or 32 MiB of uploads wait for the device, the next call waits for the oldest of
+/// them, natively: what waits takes memory. A browser keeps them itself.
 pub struct GpuExecutor(Gpu);
 
 /// What a GPU was asked to do so far.
@@ -29,7 +34,7 @@ pub struct GpuStats {
     pub dispatches: u64,
     /// Command buffers submitted by runs.
     pub submits: u64,
-    /// Copies to the host, each of which waited.
+    /// Copies to the host, each of which was waited for.
     pub readbacks: u64,
     /// Kernels of plans that ran and that no dispatch computed, so that the host would have to: there should be none.
     pub host_kernels: u64,
@@ -144,12 +149,25 @@ impl Executor for GpuExecutor {
         self.ask(|gpu| gpu.write(to, at, bytes))
     }
 
+    fn copy(&self, from: &Buffer, to: &Buffer, bytes: u64) -> Result<()> {
+        let (from, to) = (buffer(from)?, buffer(to)?);
+        self.ask(|gpu| gpu.copy(from, to, bytes))
+    }
+
     fn read<'a>(&'a self, from: &'a Buffer, range: Range<u64>) -> BoxFuture<'a, Result<Vec<u8>>> {
         Box::pin(async move {
             self.0.alive()?;
             let bytes = self.0.read(buffer(from)?, range).await;
             self.0.alive().and(bytes)
         })
+    }
+
+    fn meter(&self) -> Meter {
+        self.0.meter.clone()
+    }
+
+    fn trim(&self) {
+        lock(&self.0.readback).clear();
     }
 
     fn can_be_lost(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The GPU executor, through wgpu: Vulkan, Metal and Direct3D 12.
+//! The GPU executor, through wgpu: Vulkan, Metal and Direct3D 12, and a browser's WebGPU.
 //!
 //! A plan's kernels become WGSL (module `code`, which touches no device), their texts become pipelines, and a run records
 //! its dispatches into few compute passes. Values have buffers of their own, so that wgpu sees which dispatches depend on
@@ -15,6 +15,7 @@ pub(crate) mod code;
 mod executor;
 mod pipeline;
 mod program;
+mod wait;
 
 pub use adapter::Choice;
 pub use executor::{GpuExecutor, GpuStats};
@@ -25,9 +26,15 @@ use std::any::Any;
 impl Device {
     /// A new GPU device: a real GPU, or, if there is none or `ADDAX_GPU=software` asks for it, a software adapter (with a
     /// warning). Its budget is `ADDAX_MEMORY_LIMIT`, else none. Fails where no adapter is found.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn gpu() -> Result<Device> {
+        platform::block_on(Device::gpu_async())
+    }
+    /// A new GPU device, awaited; in a browser, the only way to one. See [`set_default`](Device::set_default) for running
+    /// everything on it.
+    pub async fn gpu_async() -> Result<Device> {
         let choice = if software_wanted() { Choice::Software } else { Choice::Any };
-        from(platform::block_on(GpuExecutor::request(choice))?)
+        from(GpuExecutor::request(choice).await?)
     }
 
     /// What this device's GPU was asked to do so far; `None` for a CPU.
@@ -38,8 +45,9 @@ impl Device {
 }
 
 /// A device on a real GPU, if there is one.
-pub fn real_gpu() -> Option<Device> {
-    match platform::block_on(GpuExecutor::request(Choice::Real)).and_then(from) {
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) async fn real_gpu() -> Option<Device> {
+    match GpuExecutor::request(Choice::Real).await.and_then(from) {
         Ok(device) => Some(device),
         Err(reason) => {
             tracing::info!("no GPU: {reason}");
@@ -55,5 +63,5 @@ fn from(executor: GpuExecutor) -> Result<Device> {
 }
 
 fn software_wanted() -> bool {
-    std::env::var("ADDAX_GPU").is_ok_and(|v| v == "software")
+    platform::env("ADDAX_GPU").is_some_and(|v| v == "software")
 }

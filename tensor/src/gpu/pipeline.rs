@@ -1,6 +1,8 @@
 //! Compute pipelines, one per shader text while somebody uses it.
 
 use super::{adapter::Gpu, code::Pass};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::platform;
 use crate::{
     error::{Error, Result},
     graph::lock,
@@ -9,6 +11,10 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, Weak},
 };
+
+/// Most threads that build pipelines side by side.
+#[cfg(not(target_arch = "wasm32"))]
+const MAX_THREADS: usize = 8;
 
 /// A shader ready to run.
 pub struct Pipeline {
@@ -51,25 +57,16 @@ impl Gpu {
             .collect()
     }
 
-    #[cfg(not(target_family = "wasm"))]
+    #[cfg(not(target_arch = "wasm32"))]
     async fn build_all(&self, passes: &[&Pass]) -> Result<Vec<Pipeline>> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-        if threads == 1 || passes.len() < 2 {
-            return self.build_one_by_one(passes).await;
-        }
-        let part = passes.len().div_ceil(threads);
-        let build = |part| move || crate::platform::block_on(self.build_one_by_one(part));
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = passes.chunks(part).map(|part| scope.spawn(build(part))).collect();
-            let mut all = Vec::new();
-            for worker in workers {
-                all.extend(worker.join().map_err(|_| Error::device("building a pipeline panicked"))??);
-            }
-            Ok(all)
-        })
+        // Natively nothing is awaited here: the driver builds on the thread that asks.
+        let build = |part: &[&Pass]| platform::block_on(self.build_one_by_one(part));
+        let parts = platform::side_by_side(passes, platform::cores().min(MAX_THREADS), build);
+        let parts = parts.ok_or_else(|| Error::device("building a pipeline panicked"))?;
+        Ok(parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
-    #[cfg(target_family = "wasm")]
+    #[cfg(target_arch = "wasm32")]
     async fn build_all(&self, passes: &[&Pass]) -> Result<Vec<Pipeline>> {
         self.build_one_by_one(passes).await
     }

@@ -2,7 +2,7 @@
 
 use super::{
     adapter::Gpu,
-    buffer::GpuBuffer,
+    buffer::{GpuBuffer, OwnBuffer},
     code::{Binding, Job, Moving, Pass, passes},
     pipeline::Pipeline,
 };
@@ -28,9 +28,9 @@ pub struct GpuProgram {
     /// Kernels of the plan, loops unrolled, for which the device has no pass.
     left_out: u64,
     /// The scalars' memory and what was written there last. Held during a run: two runs must not mix.
-    scalars: Mutex<Option<(wgpu::Buffer, Vec<u32>)>>,
+    scalars: Mutex<Option<(OwnBuffer, Vec<u32>)>>,
     /// Offsets of all trips of all loops.
-    trips: Option<wgpu::Buffer>,
+    trips: Option<OwnBuffer>,
 }
 
 /// A pass with its pipeline.
@@ -119,14 +119,14 @@ impl GpuProgram {
         }
         let uniform = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let scalars = match passes.iter().any(|pass| pass.scalars) {
-            true => Some((gpu.create(plan.scalars.len() as u64 * 4, uniform)?, Vec::new())),
+            true => Some((gpu.create_own(plan.scalars.len() as u64 * 4, uniform)?, Vec::new())),
             false => None,
         };
         let trips = match trips.words.is_empty() {
             true => None,
             false => {
-                let buffer = gpu.create(trips.words.len() as u64 * 4, uniform)?;
-                gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&trips.words));
+                let buffer = gpu.create_own(trips.words.len() as u64 * 4, uniform)?;
+                gpu.queue.write_buffer(&buffer.raw, 0, bytemuck::cast_slice(&trips.words));
                 Some(buffer)
             }
         };
@@ -140,14 +140,14 @@ impl GpuProgram {
             && last.as_slice() != words
         {
             // Earlier runs are submitted already, so they still see the old words.
-            gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words));
+            gpu.queue.write_buffer(&buffer.raw, 0, bytemuck::cast_slice(words));
             words.clone_into(last);
         }
-        let uniform = scalars.as_ref().map(|(buffer, _)| buffer);
+        let uniform = scalars.as_ref().map(|(buffer, _)| &buffer.raw);
         let groups = self
             .passes
             .iter()
-            .map(|pass| pass.bind(gpu, buffers, uniform, self.trips.as_ref()))
+            .map(|pass| pass.bind(gpu, buffers, uniform, self.trips.as_ref().map(|trips| &trips.raw)))
             .collect::<Result<Vec<_>>>()?;
         for calls in self.calls.chunks(MAX_RECORDED) {
             let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

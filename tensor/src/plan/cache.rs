@@ -116,7 +116,12 @@ impl PlanCache {
 
     /// The prepared plan of a graph on a device, for this many bytes beside inputs and state: found, or made.
     /// If nothing fits into so few bytes, the smallest plan there is; binding it is refused.
-    pub(crate) fn prepare(device: &Device, traced: Traced, labels: Vec<String>, room: u64) -> Result<Arc<Prepared>> {
+    pub(crate) async fn prepare(
+        device: &Device,
+        traced: Traced,
+        labels: Vec<String>,
+        room: u64,
+    ) -> Result<Arc<Prepared>> {
         let cache: &Mutex<PlanCache> = device.plans();
         let key = {
             let mut cache = lock(cache);
@@ -133,38 +138,38 @@ impl PlanCache {
             }
             key
         };
-        Self::make(device, key, labels.into(), room)
+        Self::make(device, key, labels.into(), room).await
     }
 
     /// The same graph, for this many bytes. `None` if there is no smaller plan.
-    pub(crate) fn smaller(device: &Device, than: &Prepared, room: u64) -> Result<Option<Arc<Prepared>>> {
+    pub(crate) async fn smaller(device: &Device, than: &Prepared, room: u64) -> Result<Option<Arc<Prepared>>> {
         let bytes = than.plan.transient_bytes();
         if than.obstacle.is_some() || bytes == 0 {
             return Ok(None);
         }
         let key = (than.traced.clone(), than.options);
-        let made = Self::make(device, key, than.labels.clone(), room.min(bytes - 1))?;
+        let made = Self::make(device, key, than.labels.clone(), room.min(bytes - 1)).await?;
         Ok((made.plan.transient_bytes() < bytes).then_some(made))
     }
 
     /// A plan for more room than this one was made for, if there is so much more that it is worth a try.
-    pub(crate) fn larger(device: &Device, than: &Arc<Prepared>, room: u64) -> Result<Arc<Prepared>> {
+    pub(crate) async fn larger(device: &Device, than: &Arc<Prepared>, room: u64) -> Result<Arc<Prepared>> {
         match than.suits(room) || than.plan.rung == Rung::WHOLE {
             true => Ok(than.clone()),
-            false => Self::make(device, (than.traced.clone(), than.options), than.labels.clone(), room),
+            false => Self::make(device, (than.traced.clone(), than.options), than.labels.clone(), room).await,
         }
     }
 
-    fn make(device: &Device, key: Key, labels: Arc<[String]>, room: u64) -> Result<Arc<Prepared>> {
+    async fn make(device: &Device, key: Key, labels: Arc<[String]>, room: u64) -> Result<Arc<Prepared>> {
         let found = match key.1.rung {
             Some(rung) => plan_on(&key.0, &labels, device.executor(), key.1.fusion, rung)?,
             None => plan_within(&key.0, &labels, device.executor(), key.1.fusion, room)?,
         };
         let (plan, obstacle) = (found.plan, found.obstacle);
-        if platform::log_plans() {
+        if platform::env_lists("ADDAX_LOG", "plan") {
             eprint!("{plan}");
         }
-        let code = platform::block_on(device.executor().compile(&plan))?;
+        let code = device.executor().compile(&plan).await?;
         let (traced, options) = key.clone();
         let prepared = Arc::new(Prepared { plan, code, traced, labels, options, room, obstacle });
         let mut cache = lock(device.plans());

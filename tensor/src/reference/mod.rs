@@ -115,7 +115,7 @@ fn interpret(order: &[Tensor], env: &mut Env) -> Result<()> {
 }
 
 fn load((value, meta): (&Value, &Meta)) -> Result<Ranged> {
-    Ranged::from_array(&run::read(value, meta)?)
+    Ranged::from_array(&run::read_now(value, meta)?)
 }
 
 /// One primitive: the results of the node from its inputs.

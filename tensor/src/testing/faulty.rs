@@ -157,6 +157,10 @@ impl Executor for Faulty {
         self.check("upload")?;
         self.inner.write(to, at, bytes)
     }
+    fn copy(&self, from: &Buffer, to: &Buffer, bytes: u64) -> Result<()> {
+        self.check("copy")?;
+        self.inner.copy(from, to, bytes)
+    }
     fn read<'a>(&'a self, from: &'a Buffer, range: Range<u64>) -> BoxFuture<'a, Result<Vec<u8>>> {
         Box::pin(async move {
             self.check("readback")?;

@@ -1,7 +1,7 @@
 //! What a run of the tests asks for: how many random graphs (few in `cargo test`, many when somebody looks for trouble), and
 //! which devices.
 
-use crate::{Device, Result};
+use crate::{Device, Result, platform};
 use std::{io::Write, sync::Once};
 
 /// The seed in `ADDAX_TEST_SEED`, else this one.
@@ -18,7 +18,7 @@ pub fn wanted(default: usize) -> usize {
 /// named, a line on standard error says once that the tests of the GPU were skipped, whether or not a test's output is shown.
 pub fn gpu() -> Result<Option<Device>> {
     static TOLD: Once = Once::new();
-    if std::env::var("ADDAX_TEST_DEVICES").is_ok_and(|devices| devices.split(',').any(|d| d.trim() == "gpu")) {
+    if platform::env_lists("ADDAX_TEST_DEVICES", "gpu") {
         return Device::by_name("gpu").map(Some);
     }
     TOLD.call_once(|| {
@@ -29,5 +29,5 @@ pub fn gpu() -> Result<Option<Device>> {
 }
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.trim().parse().ok()
+    platform::env(name)?.trim().parse().ok()
 }

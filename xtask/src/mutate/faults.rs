@@ -14,6 +14,7 @@ const fn fault(tests: &'static str, file: &'static str, from: &'static str, to: 
 }
 
 const ENGINE: &str = "-p addax-tensor --lib --test engine --test random_graphs --test cpu_executor --test half";
+const AWAITING: &str = "-p addax-tensor --test awaiting";
 const ROWS: &str = "-p addax-tensor --test rows";
 const UPDATES: &str = "-p addax-tensor --test updates";
 const SPLITTING: &str = "-p addax-tensor --lib --test splitting";
@@ -109,8 +110,15 @@ pub const FAULTS: &[Fault] = &[
     fault(
         ENGINE,
         "tensor/src/run.rs",
-        "if current.only_handle() && storage.is_unique() {",
-        "if storage.is_unique() || current.only_handle() {",
+        "if current.only_handle() && storage.is_unique() =>",
+        "if storage.is_unique() || current.only_handle() =>",
+    ),
+    fault(AWAITING, "tensor/src/run.rs", "if held.current().same(&tensor) {", "if held.current().value().is_some() {"),
+    fault(
+        AWAITING,
+        "tensor/src/memory.rs",
+        "self.meter.0.live.fetch_sub(self.bytes, Ordering::Relaxed);",
+        "self.meter.0.live.fetch_sub(self.bytes / 2, Ordering::Relaxed);",
     ),
     fault(ENGINE, "tensor/src/shape.rs", "(1, b) => Ok(b),", "(1, b) => Ok(b.min(2)),"),
     fault(
