@@ -1,6 +1,6 @@
 //! `predict`: outputs for inputs.
 
-use crate::{check, model::Model, options::INFERENCE_BATCH, programs::Kin};
+use crate::{batch_size, check, model::Model, options::INFERENCE_BATCH, programs::Kin};
 use addax_data::Dataset;
 use addax_tensor::{Array, Error, Program, Result, Shape};
 use std::{borrow::Cow, panic::Location, sync::Arc};
@@ -63,14 +63,12 @@ impl Model {
             )));
         }
         if x.rows() <= batch_size {
-            let program = self.predictor(x)?;
-            return run(&program, x);
+            return self.predict_at_once(x);
         }
         let mut out: Option<(Vec<usize>, addax_tensor::DType, Vec<u8>)> = None;
         for from in (0..x.rows()).step_by(batch_size) {
             let part = rows_of(x, from, batch_size.min(x.rows() - from))?;
-            let program = self.predictor(&part)?;
-            let y = run(&program, &part)?;
+            let y = self.predict_at_once(&part)?;
             let (_, _, bytes) = out.get_or_insert_with(|| (y.shape().to_vec(), y.dtype(), Vec::new()));
             bytes.extend_from_slice(y.bytes());
         }
@@ -82,8 +80,16 @@ impl Model {
         }
         Array::from_bytes(dtype, dims, bytes)
     }
+    fn predict_at_once(&self, x: &Array) -> Result<Array> {
+        let refused = match self.program_for(x).and_then(|program| run(&program, x)) {
+            Err(error) if error.is_out_of_memory() => error,
+            other => return other,
+        };
+        let kin = Kin::of(x);
+        Err(batch_size::told(refused, &self.device()?, x.rows(), |rows| self.record_predict(&kin.with_rows(rows))))
+    }
     /// The program for data like this; recorded at the first call.
-    fn predictor(&self, x: &Array) -> Result<Arc<Program>> {
+    fn program_for(&self, x: &Array) -> Result<Arc<Program>> {
         if let Some(program) = self.programs.find(|kin| kin.fits(x)) {
             return Ok(program);
         }

@@ -9,6 +9,7 @@ pub mod executor;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod graph;
+mod idle;
 pub mod memory;
 pub mod ops;
 pub mod plan;
@@ -17,6 +18,7 @@ mod program;
 mod recording;
 pub mod reference;
 pub mod run;
+mod runs;
 pub mod shape;
 #[cfg(feature = "testing")]
 pub mod testing;

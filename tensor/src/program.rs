@@ -5,6 +5,7 @@ use crate::{
     device::Device,
     error::{Error, Result},
     graph::{Meta, Tensor, Value, lock},
+    idle::{self, Buffers},
     memory::Storage,
     plan::{
         Plan, Source,
@@ -12,7 +13,7 @@ use crate::{
         split::Rung,
         trace::trace,
     },
-    run::{alloc_or_trim, descend, execute, on_device, replacements},
+    run::{absent, alloc_or_trim, descend, execute, on_device, replacements},
     variable::{Held, Variable},
 };
 use std::{
@@ -45,14 +46,8 @@ pub struct Program {
     states: Vec<Variable>,
     outputs: Vec<Meta>,
     scalars: Vec<u32>,
-    memory: Mutex<Buffers>,
-}
-
-/// Memory that stays with the program between runs.
-#[derive(Default)]
-struct Buffers {
-    inputs: Vec<Storage>,
-    outputs: Vec<Storage>,
+    /// Memory that stays with the program between runs, unless memory gets short.
+    memory: Arc<Mutex<Buffers>>,
 }
 
 impl Program {
@@ -85,6 +80,8 @@ impl Program {
             feeds.inputs[leaves.len()..].iter().map(|leaf| on_device(device, leaf)).collect::<Result<Vec<_>>>()?;
         let own: u64 = placeholders.iter().filter_map(|p| p.meta().ok()).map(Meta::bytes).sum();
         let prepared = PlanCache::prepare(device, traced, feeds.labels, device.room().saturating_sub(own))?;
+        let memory = Arc::default();
+        device.watch(&memory);
         Ok(Program {
             device: device.clone(),
             prepared: Mutex::new(prepared),
@@ -94,7 +91,7 @@ impl Program {
             states,
             outputs: outputs.iter().map(meta_of).collect::<Result<Vec<_>>>()?,
             scalars: feeds.scalars,
-            memory: Mutex::default(),
+            memory,
         })
     }
 
@@ -103,15 +100,7 @@ impl Program {
         self.check_inputs(inputs)?;
         let mut memory = lock(&self.memory);
         let mut prepared = lock(&self.prepared);
-        self.lease(&mut memory).map_err(|e| PlanCache::refused(&self.device, &prepared, e))?;
-        for (array, storage) in inputs.iter().zip(&memory.inputs) {
-            self.device.executor().write(&storage.bound().buffer, 0, array.bytes())?;
-        }
-        let mut bound = memory.inputs.clone();
-        for variable in &self.reads {
-            bound.push(self.resident(variable)?);
-        }
-        bound.extend(self.constants.iter().cloned());
+        let bound = self.bind(&mut memory, inputs).map_err(|e| self.refused(&memory, &prepared, e))?;
         let mut held: Vec<Held> = self.states.iter().map(Variable::hold).collect();
         let leased: u64 = memory.outputs.iter().map(Storage::bytes).sum();
         if prepared.plan.rung != Rung::WHOLE {
@@ -151,6 +140,34 @@ impl Program {
         Ok(())
     }
 
+    /// Inputs, written; what is read; what was captured.
+    fn bind(&self, memory: &mut Buffers, inputs: &[&Array]) -> Result<Vec<Storage>> {
+        self.lease(memory)?;
+        for (array, storage) in inputs.iter().zip(&memory.inputs) {
+            self.device.executor().write(&storage.bound().buffer, 0, array.bytes())?;
+        }
+        let mut bound = memory.inputs.clone();
+        // All are held before the first is read, so that what is read is of one moment: no step of another thread lies between.
+        let mut held: Vec<Held> = self.reads.iter().map(Variable::hold).collect();
+        for variable in &mut held {
+            bound.push(self.resident(variable)?);
+        }
+        bound.extend(self.constants.iter().cloned());
+        Ok(bound)
+    }
+
+    /// The error of memory that was refused before the plan could be tried.
+    fn refused(&self, memory: &Buffers, prepared: &Prepared, error: Error) -> Error {
+        let own: u64 = self.placeholders.iter().map(Meta::bytes).sum();
+        let here = |buffers: &[Storage]| buffers.iter().map(Storage::bytes).sum::<u64>();
+        let reads: Vec<Tensor> = self.reads.iter().map(Variable::value).collect();
+        let held: Vec<Held> = self.states.iter().map(Variable::hold).collect();
+        let missing = own.saturating_sub(here(&memory.inputs)) + absent(&self.device, &reads);
+        let base = self.device.staying().saturating_sub(here(&memory.outputs));
+        let base = base + missing + replacements(&self.device, &held);
+        PlanCache::refused(&self.device, prepared, error, base)
+    }
+
     /// Takes memory for inputs once, and for outputs that somebody kept.
     fn lease(&self, memory: &mut Buffers) -> Result<()> {
         while memory.inputs.len() < self.placeholders.len() {
@@ -168,8 +185,7 @@ impl Program {
     }
 
     /// The variable's storage on the program's device; host data moves there once.
-    fn resident(&self, variable: &Variable) -> Result<Storage> {
-        let mut held = variable.hold();
+    fn resident(&self, held: &mut Held<'_>) -> Result<Storage> {
         if let Some(Value::Device(storage)) = held.current().value()
             && storage.device() == &self.device
         {
@@ -197,6 +213,14 @@ impl Program {
     pub fn state_bytes(&self) -> u64 {
         let state = |s: &Source| matches!(s, Source::State(_));
         lock(&self.prepared).plan.buffers.iter().filter(|b| state(&b.source)).map(|b| b.bytes).sum()
+    }
+    /// Bytes of inputs and outputs that it keeps between runs and nobody else holds; 0 while it runs.
+    pub fn kept_bytes(&self) -> u64 {
+        self.memory.try_lock().map_or(0, |memory| memory.bytes())
+    }
+    /// Lets go of the inputs and outputs that it keeps between runs, unless it is running. The next run takes them again.
+    pub fn let_go(&self) {
+        idle::let_go(&self.memory);
     }
     /// The device it runs on.
     pub fn device(&self) -> &Device {

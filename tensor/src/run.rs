@@ -10,11 +10,12 @@ use crate::{
     memory::Storage,
     plan::{
         Source,
-        cache::{PlanCache, Prepared},
+        cache::{self, PlanCache, Prepared},
         split::Rung,
         trace::{Feeds, Traced, trace},
     },
     platform,
+    runs::patiently,
     variable::{Held, Variable},
     workspace::Workspace,
 };
@@ -159,7 +160,10 @@ pub(crate) fn device_of(leaves: &[Tensor]) -> Result<Device> {
 
 /// Plans a graph, binds fresh memory, runs, returns the outputs and the rung that they were computed on.
 fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &mut [Held]) -> Result<(Vec<Storage>, Rung)> {
-    let inputs = feeds.inputs.iter().map(|t| on_device(device, t)).collect::<Result<Vec<_>>>()?;
+    let inputs = feeds.inputs.iter().map(|t| on_device(device, t)).collect::<Result<Vec<_>>>().map_err(|error| {
+        let base = device.staying() + absent(device, &feeds.inputs) + replacements(device, states);
+        cache::refusal(device, &traced, &feeds.labels, true, error, base)
+    })?;
     let room = device.room().saturating_sub(replacements(device, states));
     let mut prepared = PlanCache::prepare(device, traced, feeds.labels.clone(), room)?;
     descend(device, &mut prepared, 0, states, |prepared, states| {
@@ -185,7 +189,7 @@ pub(crate) fn descend<T>(
 ) -> Result<T> {
     let mut hopeful = true;
     loop {
-        let error = match attempt(prepared, states) {
+        let error = match patiently(device, || attempt(prepared, states)) {
             Err(error) if error.is_out_of_memory() => error,
             other => return other,
         };
@@ -193,7 +197,10 @@ pub(crate) fn descend<T>(
         match PlanCache::smaller(device, prepared, room)? {
             Some(smaller) => *prepared = smaller,
             // The last try is at what the user allows.
-            None if !hopeful || !device.forget_refusals() => return Err(PlanCache::refused(device, prepared, error)),
+            None if !hopeful || !device.forget_refusals() => {
+                let base = device.staying().saturating_sub(leased) + replacements(device, states);
+                return Err(PlanCache::refused(device, prepared, error, base));
+            }
             None => hopeful = false,
         }
     }
@@ -209,6 +216,12 @@ pub(crate) fn replacements(device: &Device, states: &[Held]) -> u64 {
     };
     let bytes = |state: &Held| state.current().meta().map_or(0, Meta::bytes);
     states.iter().filter(needs).map(bytes).sum()
+}
+
+/// Bytes of leaves that do not lie on the device yet.
+pub(crate) fn absent(device: &Device, leaves: &[Tensor]) -> u64 {
+    let away = |leaf: &&Tensor| !matches!(leaf.value(), Some(Value::Device(storage)) if storage.device() == device);
+    leaves.iter().filter(away).filter_map(|leaf| leaf.meta().ok()).map(Meta::bytes).sum()
 }
 
 /// A leaf's storage on this device; host data and data of other devices is copied there.
@@ -295,14 +308,17 @@ fn copy(device: &Device, storage: &Storage, meta: &Meta) -> Result<Storage> {
 
 /// Memory for something that stays; the shared workspace, which can be had again, gives way to it.
 pub(crate) fn alloc_or_trim(device: &Device, bytes: u64) -> Result<Storage> {
-    device.alloc(bytes).or_else(|error| match error.is_out_of_memory() {
-        true => {
-            device.trim();
-            device.forget_refusals();
-            device.alloc(bytes)
-        }
-        false => Err(error),
-    })
+    let attempt = || {
+        device.alloc(bytes).or_else(|error| match error.is_out_of_memory() {
+            true => {
+                device.trim();
+                device.forget_refusals();
+                device.alloc(bytes)
+            }
+            false => Err(error),
+        })
+    };
+    patiently(device, attempt)
 }
 
 /// The error of reading a placeholder.

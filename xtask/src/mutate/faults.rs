@@ -20,7 +20,9 @@ const COMPOSITES: &str = "-p addax-tensor --test composites";
 const GRADIENTS: &str = "-p addax-autodiff --lib --tests";
 const LAYERS: &str = "-p addax-layers --lib --tests";
 const OPTIMIZERS: &str = "-p addax-optim --lib --tests";
+const REFUSALS: &str = "-p addax --test refusals --test memory_report";
 const LADDER: &str = "-p addax --test ladder";
+const MEMORY: &str = "-p addax-tensor --lib --test memory";
 const LOST: &str = "-p addax --test lost_device";
 const LOSSES: &str = "-p addax-losses --lib --tests";
 
@@ -96,6 +98,15 @@ pub const FAULTS: &[Fault] = &[
         "if current.only_handle() && storage.is_unique() {",
         "if storage.is_unique() || current.only_handle() {",
     ),
+    fault(MEMORY, "tensor/src/plan/cache.rs", "room / 2 >= self.room;", "room > self.room;"),
+    fault(MEMORY, "tensor/src/plan/cache.rs", "if nodes > self.max_nodes {", "if nodes > self.max_nodes * 1000 {"),
+    fault(
+        MEMORY,
+        "tensor/src/device.rs",
+        "if !error.is_out_of_memory() || self.0.idle.let_go() == 0 {",
+        "if !error.is_out_of_memory() || self.0.idle.bytes() > 0 {",
+    ),
+    fault(MEMORY, "tensor/src/runs.rs", "now.ended != seen", "now.ended < seen"),
     fault(ENGINE, "tensor/src/shape.rs", "(1, b) => Ok(b),", "(1, b) => Ok(b.min(2)),"),
     fault(
         ENGINE,
@@ -281,6 +292,7 @@ pub const FAULTS: &[Fault] = &[
     fault(LOSSES, "losses/src/formulas/overlap.rs", "(sum(&y) + sum(&p) + EPSILON)", "(sum(&y) + sum(&y) + EPSILON)"),
     // Short memory, lost devices.
     fault(SPLITTING, "tensor/src/plan/split/mod.rs", "let start = run.start * cut.inner;", "let start = 0;"),
+    fault(REFUSALS, "model/src/batch_size.rs", "while high - low > 1 {", "while high - low > 2 {"),
     fault(LADDER, "model/src/custom_fit.rs", "if training && let Some(news)", "if !training && let Some(news)"),
     fault(LOST, "model/src/recovery.rs", "all.extend(self.steps.state());", ""),
     fault(
