@@ -8,7 +8,7 @@ use addax_layers::Cx;
 use addax_tensor::{DType, Error, Result, Shape, Tensor};
 
 /// What is known of a model once its input is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Built {
     /// What each layer gives, in order.
     pub outputs: Vec<Output>,

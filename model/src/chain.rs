@@ -76,6 +76,17 @@ pub(crate) struct Link {
 }
 
 impl Chain {
+    /// The same layers, as a chain of its own: weights are shared.
+    pub fn share(&self) -> Result<Chain> {
+        let mut base = Base::of_part();
+        if let Some(name) = self.base.name() {
+            base.set_name(name);
+        }
+        if let Some(policy) = self.base.policy()? {
+            base.set_policy(policy);
+        }
+        Ok(Chain { base, input: self.input.clone(), layers: self.layers.clone(), origins: self.origins.clone() })
+    }
     pub fn push(&mut self, layer: Arc<dyn DynLayer>, origin: Option<Origin>) {
         self.layers.push(layer);
         self.origins.push(origin);

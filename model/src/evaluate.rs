@@ -70,6 +70,20 @@ impl Model {
         let compiled = self.compiled_mut()?;
         compiled.train.iter_mut().chain(&mut compiled.test).try_for_each(Steps::reset)
     }
+    /// The sums that running loss and metrics consist of, copied to the host: of training (`train/0/total`) and of testing
+    /// (`test/0/total`), each since its first step or its last reset.
+    pub fn metrics_variables(&self) -> Result<Vec<(String, Array)>> {
+        let Some(compiled) = &self.compiled else { return Ok(Vec::new()) };
+        let loops = [("train", &compiled.train), ("test", &compiled.test)];
+        let all = loops.iter().flat_map(|(name, steps)| {
+            let state = steps.as_ref().map(Steps::state).unwrap_or_default();
+            state
+                .into_iter()
+                .enumerate()
+                .map(move |(n, variable)| Ok((format!("{name}/{n}/{}", variable.name()), variable.value().to_array()?)))
+        });
+        all.collect()
+    }
     fn on_batch(&mut self, training: bool, x: &Array, y: &Array, weight: Option<&[f32]>) -> Result<Logs> {
         self.compiled()?;
         self.build_with(check::sample_shape(x))?;

@@ -30,6 +30,7 @@
 // The derive macro writes `::addax::layers`, also inside this crate's own examples and tests.
 extern crate self as addax;
 
+mod batch_size;
 mod build;
 mod chain;
 mod check;
@@ -47,6 +48,7 @@ mod names;
 mod options;
 mod passes;
 mod predict;
+mod predictor;
 mod programs;
 mod record;
 mod recovery;
@@ -80,6 +82,7 @@ pub use memory_report::{MemoryReport, Phase};
 pub use model::Model;
 pub use options::{Evaluate, Fit, Predict, ValidationFreq};
 pub use predict::Inputs;
+pub use predictor::Predictor;
 pub use save::Loader;
 pub use seed::set_random_seed;
 pub use sequential::Sequential;

@@ -1,6 +1,7 @@
 //! What training, testing and predicting need of memory, before anything runs.
 
 use crate::{
+    batch_size::most,
     metrics_state::Tracker,
     model::Model,
     programs::{Kin, Signature},
@@ -113,13 +114,10 @@ impl Model {
         while low < MOST_ROWS && fits(2 * low)? {
             low *= 2;
         }
-        let mut high = 2 * low;
-        // To three figures: who asks for a batch size wants no more.
-        while high - low > (low / 128).max(1) {
-            let middle = low + (high - low) / 2;
-            if fits(middle)? { low = middle } else { high = middle }
+        if low >= MOST_ROWS {
+            return Ok(Some(low));
         }
-        Ok(Some(low))
+        most(low, 2 * low, fits).map(Some)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `predict`: outputs for inputs.
 
 use crate::{
-    check,
+    batch_size, check,
     hints::Voice,
     model::Model,
     options::{INFERENCE_BATCH, Predict},
@@ -105,11 +105,15 @@ impl Model {
     }
     /// The outputs for all these rows at once.
     fn predict_batch(&self, x: &Array) -> Result<Array> {
-        let output = self.predictor(x)?.run(&[x])?.into_iter().next();
-        output.ok_or_else(|| Error::device("a step gave no output"))?.to_array()
+        let refused = match self.program_for(x).and_then(|program| run(&program, x)) {
+            Err(error) if error.is_out_of_memory() => error,
+            other => return other,
+        };
+        let kin = Kin::of(x);
+        Err(batch_size::told(refused, &self.device()?, x.rows(), |rows| self.record_predict(&kin.with_rows(rows))))
     }
     /// The program for data like this; recorded at the first call.
-    fn predictor(&self, x: &Array) -> Result<Arc<Program>> {
+    fn program_for(&self, x: &Array) -> Result<Arc<Program>> {
         if let Some(program) = self.programs.find(|kin| kin.fits(x)) {
             return Ok(program);
         }
@@ -119,6 +123,11 @@ impl Model {
         let program = self.record_predict(&kin)?.capture(&self.device()?)?;
         Ok(self.programs.insert(kin, program))
     }
+}
+
+fn run(program: &Program, x: &Array) -> Result<Array> {
+    let output = program.run(&[x])?.into_iter().next();
+    output.ok_or_else(|| Error::device("a step gave no output"))?.to_array()
 }
 
 /// Fails where there is nothing to predict.

@@ -1,6 +1,7 @@
 //! Steps that train or test: captured once for each size of batch, with the running metrics that they move.
 
 use crate::{
+    batch_size,
     build::Output,
     metrics_state::Tracker,
     model::Model,
@@ -27,7 +28,7 @@ pub(crate) struct LadderNews(Rung);
 impl LadderNews {
     /// What there is to tell after a step of so many rows on this rung: that it is lower than any before.
     pub fn of(&mut self, rung: Rung, rows: usize, device: &Device) -> Option<String> {
-        if (rung.slices, rung.recompute) <= (self.0.slices, self.0.recompute) {
+        if !rung.is_below(self.0) {
             return None;
         }
         self.0 = rung;
@@ -101,6 +102,11 @@ impl Steps {
     }
     /// One step; loss and metrics since the last [`reset`](Steps::reset).
     pub fn run(&mut self, model: &mut Model, feed: Feed<'_>) -> Result<Logs> {
+        let outputs = self.outputs(model, feed).map_err(|error| self.told(error, model, feed))?;
+        let values = outputs.into_iter().next().ok_or_else(|| Error::device("a step gave no metrics"))?;
+        running_logs(&self.tracker.names, values, &self.device)
+    }
+    fn outputs(&mut self, model: &mut Model, feed: Feed<'_>) -> Result<Vec<Tensor>> {
         let program = self.program(model, feed)?;
         let outputs = match (feed.y, feed.weight) {
             (None, None) => program.run(&[feed.x]),
@@ -109,8 +115,14 @@ impl Steps {
             (Some(y), Some(w)) => program.run(&[feed.x, y, w]),
         }?;
         self.rung = program.rung();
-        let values = outputs.into_iter().next().ok_or_else(|| Error::device("a step gave no metrics"))?;
-        running_logs(&self.tracker.names, values, &self.device)
+        Ok(outputs)
+    }
+    /// A refusal, with the largest batch that would fit.
+    fn told(&self, error: Error, model: &Model, feed: Feed<'_>) -> Error {
+        let signature = Signature::of(feed.x, feed.y, feed.weight.is_some());
+        batch_size::told(error, &self.device, feed.x.rows(), |rows| {
+            model.record_step(&signature.with_rows(rows), &self.tracker, self.training)
+        })
     }
 }
 

@@ -5,9 +5,11 @@ use crate::{
     error::{Error, ErrorKind, OutOfMemory, Result},
     executor::{Caps, Executor},
     graph::lock,
+    idle::{Buffers, Idle},
     memory::{self, Meter, Storage},
     plan::{cache::PlanCache, split::Rung},
     platform,
+    runs::Runs,
     workspace::Workspace,
 };
 use std::{
@@ -44,6 +46,8 @@ struct Inner {
     /// What refusals of the device itself have taught.
     learned: AtomicU64,
     pub(crate) workspace: Mutex<Option<Workspace>>,
+    idle: Idle,
+    runs: Runs,
     plans: Mutex<PlanCache>,
 }
 
@@ -51,6 +55,7 @@ struct Inner {
 struct Counts {
     allocations: AtomicU64,
     replaced: AtomicU64,
+    let_go: AtomicU64,
 }
 
 /// Byte counts of a device. They are the engine's own, so they are exact on every device.
@@ -66,6 +71,8 @@ pub struct MemoryInfo {
     pub allocations: u64,
     /// Number of times a variable's storage was replaced because somebody else held it: flat in steady training.
     pub replaced: u64,
+    /// Number of times programs that did not run let go of their inputs and outputs, because memory was short.
+    pub let_go: u64,
 }
 
 static DEFAULT: OnceLock<Mutex<Option<Device>>> = OnceLock::new();
@@ -81,6 +88,8 @@ impl Device {
             limit: AtomicU64::new(u64::MAX),
             learned: AtomicU64::new(u64::MAX),
             workspace: Mutex::new(None),
+            idle: Idle::default(),
+            runs: Runs::default(),
             plans: Mutex::new(PlanCache::default()),
         }))
     }
@@ -149,6 +158,7 @@ impl Device {
             budget: self.budget(),
             allocations: counts.allocations.load(Ordering::Relaxed),
             replaced: counts.replaced.load(Ordering::Relaxed),
+            let_go: counts.let_go.load(Ordering::Relaxed),
         }
     }
     /// Limits the bytes the device may use; `None` lifts the limit. What is in use already stays.
@@ -160,9 +170,11 @@ impl Device {
     pub fn reset_peak(&self) {
         self.0.meter.reset_peak();
     }
-    /// Gives the shared workspace back, and memory that the executor keeps for later. The next run takes it again.
+    /// Gives back the shared workspace, the inputs and outputs of programs that do not run now, and memory that the executor keeps for
+    /// later. The next run takes them again.
     pub fn trim(&self) {
         *lock(&self.0.workspace) = None;
+        self.0.idle.let_go();
         self.0.executor.trim();
     }
     /// Plans kept, and how often one was found or had to be made.
@@ -227,8 +239,17 @@ impl Device {
     pub(crate) fn count_replaced(&self) {
         self.0.counts.replaced.fetch_add(1, Ordering::Relaxed);
     }
-    /// Takes counted, zeroed memory, or refuses.
+    /// Takes counted, zeroed memory, or refuses. Before it refuses, programs that do not run let go of theirs.
     pub(crate) fn alloc(&self, bytes: u64) -> Result<Storage> {
+        self.take(bytes).or_else(|error| {
+            if !error.is_out_of_memory() || self.0.idle.let_go() == 0 {
+                return Err(error);
+            }
+            self.0.counts.let_go.fetch_add(1, Ordering::Relaxed);
+            self.take(bytes)
+        })
+    }
+    fn take(&self, bytes: u64) -> Result<Storage> {
         let budget = self.budget();
         let (taken, live) = self.0.meter.ask(bytes);
         if live > budget {
@@ -250,11 +271,23 @@ impl Device {
         let device = self.0.name.clone();
         Error::new(ErrorKind::OutOfMemory(OutOfMemory { device, budget, ..report }))
     }
-    /// Bytes that a plan may take beside what others hold now: the shared workspace is its own.
-    pub(crate) fn room(&self) -> u64 {
+    /// Bytes that stay whatever runs next: all but the workspaces, which runs have one after the other if they must, and what
+    /// programs keep that do not run now.
+    pub(crate) fn staying(&self) -> u64 {
         let shared = lock(&self.0.workspace).as_ref().map_or(0, Workspace::bytes);
-        let others = self.0.meter.live().saturating_sub(shared);
-        self.budget().saturating_sub(others)
+        let passing = shared + self.0.runs.bytes() + self.0.idle.bytes();
+        self.0.meter.live().saturating_sub(passing)
+    }
+    /// Bytes that a plan may take beside what stays.
+    pub(crate) fn room(&self) -> u64 {
+        self.budget().saturating_sub(self.staying())
+    }
+    pub(crate) fn runs(&self) -> &Runs {
+        &self.0.runs
+    }
+    /// Lets these buffers go when memory is short and nobody uses them.
+    pub(crate) fn watch(&self, buffers: &Arc<Mutex<Buffers>>) {
+        self.0.idle.watch(buffers);
     }
     /// Whether more is in use than the budget allows: it was lowered meanwhile.
     pub(crate) fn is_over_budget(&self) -> bool {

@@ -58,7 +58,7 @@ pub struct OutOfMemory {
     pub floor: Option<u64>,
     /// Why the batch could not be computed in slices, if it could not.
     pub obstacle: Option<String>,
-    /// Largest batch that would fit, if that is known.
+    /// Largest batch that would fit, in slices if it must; 0 if not even one sample would. `None` if nobody looked for it.
     pub batch_that_fits: Option<usize>,
 }
 
@@ -82,13 +82,11 @@ impl fmt::Display for OutOfMemory {
         if let Some(obstacle) = &self.obstacle {
             write!(f, "\nWhy it was not made smaller: {obstacle}.")?;
         }
-        if self.obstacle.is_none() && self.floor.is_some_and(|floor| floor > self.budget) {
-            return write!(
-                f,
-                "\nA smaller batch would not help: make the model smaller, or raise the limit with ADDAX_MEMORY_LIMIT."
-            );
-        }
         match self.batch_that_fits {
+            Some(0) => write!(
+                f,
+                "\nNot even a batch of 1 would fit: make the model smaller, or raise the limit with ADDAX_MEMORY_LIMIT."
+            ),
             Some(batch) => write!(f, "\nA batch of {batch} would fit, or raise the limit with ADDAX_MEMORY_LIMIT."),
             None => write!(f, "\nUse a smaller batch or raise the limit with ADDAX_MEMORY_LIMIT."),
         }
@@ -201,6 +199,13 @@ impl Error {
             near = known.into_iter().map(String::from).collect();
         }
         Self::new(ErrorKind::UnknownName { what, name, near })
+    }
+    /// Adds the largest batch that would have fit, where memory was refused: see [`OutOfMemory::batch_that_fits`].
+    pub fn with_batch_that_fits(mut self, batch: usize) -> Self {
+        if let ErrorKind::OutOfMemory(report) = &mut self.0.kind {
+            report.batch_that_fits = Some(batch);
+        }
+        self
     }
     /// Adds the cause.
     pub fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {

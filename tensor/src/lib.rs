@@ -12,6 +12,7 @@ pub mod executor;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod graph;
+mod idle;
 pub mod memory;
 pub mod ops;
 pub mod plan;
@@ -20,6 +21,7 @@ mod program;
 mod recording;
 pub mod reference;
 pub mod run;
+mod runs;
 pub mod shape;
 #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
 pub mod testing;

@@ -7,6 +7,7 @@ use crate::{
     device::Device,
     error::{Error, Result},
     graph::{Meta, Origin, Tensor, Value, lock},
+    idle::{self, Buffers, InUse},
     memory::Storage,
     plan::{
         Plan, Source,
@@ -14,8 +15,8 @@ use crate::{
         split::Rung,
         trace::trace,
     },
-    run::{alloc_or_trim, descend, execute, hold, no_value, on_device, room, upload},
-    variable::Variable,
+    run::{absent, alloc_or_trim, descend, execute, hold, no_value, on_device, replacements, room, upload},
+    variable::{Held, Variable},
 };
 use std::{
     panic::Location,
@@ -47,14 +48,8 @@ pub struct Program {
     states: Vec<Variable>,
     outputs: Vec<Meta>,
     scalars: Vec<u32>,
-    memory: Mutex<Buffers>,
-}
-
-/// Memory that stays with the program between runs.
-#[derive(Default)]
-struct Buffers {
-    inputs: Vec<Storage>,
-    outputs: Vec<Storage>,
+    /// Memory that stays with the program between runs, unless memory gets short.
+    memory: Arc<Mutex<Buffers>>,
 }
 
 impl Program {
@@ -110,6 +105,8 @@ impl Program {
         }
         let own: u64 = placeholders.iter().filter_map(|p| p.meta().ok()).map(Meta::bytes).sum();
         let prepared = PlanCache::prepare(device, traced, feeds.labels, device.room().saturating_sub(own)).await?;
+        let memory = Arc::default();
+        device.watch(&memory);
         Ok(Program {
             device: device.clone(),
             prepared: Mutex::new(prepared),
@@ -119,7 +116,7 @@ impl Program {
             states,
             outputs: outputs.iter().map(meta_of).collect::<Result<Vec<_>>>()?,
             scalars: feeds.scalars,
-            memory: Mutex::default(),
+            memory,
         })
     }
 
@@ -131,13 +128,10 @@ impl Program {
     /// [`run`](Program::run), awaited. In steady state nothing has to be, so the future is done at once.
     pub async fn run_async(&self, inputs: &[&Array]) -> Result<Vec<Tensor>> {
         self.check_inputs(inputs)?;
+        let _in_use = InUse::begin(&self.memory);
         let mut prepared = lock(&self.prepared).clone();
-        let leased = self.leased().map_err(|e| PlanCache::refused(&self.device, &prepared, e))?;
-        let mut rest = Vec::with_capacity(self.reads.len() + self.constants.len());
-        for variable in &self.reads {
-            rest.push(self.resident(variable).await?);
-        }
-        rest.extend(self.constants.iter().cloned());
+        let leased = self.leased().map_err(|e| self.refused(&prepared, e))?;
+        let rest = self.resident().await.map_err(|e| self.refused(&prepared, e))?;
         if prepared.plan.rung != Rung::WHOLE {
             let room = room(&self.device, leased, &hold(&self.device, &self.states).await?);
             prepared = PlanCache::larger(&self.device, &prepared, room).await?;
@@ -191,6 +185,21 @@ impl Program {
         Ok(memory.outputs.iter().map(Storage::bytes).sum())
     }
 
+    /// The error of memory that was refused before the plan could be tried.
+    fn refused(&self, prepared: &Prepared, error: Error) -> Error {
+        let own: u64 = self.placeholders.iter().map(Meta::bytes).sum();
+        let here = |buffers: &[Storage]| buffers.iter().map(Storage::bytes).sum::<u64>();
+        let (inputs, outputs) = {
+            let memory = lock(&self.memory);
+            (here(&memory.inputs), here(&memory.outputs))
+        };
+        let reads: Vec<Tensor> = self.reads.iter().map(Variable::value).collect();
+        let held: Vec<Held> = self.states.iter().map(Variable::hold).collect();
+        let missing = own.saturating_sub(inputs) + absent(&self.device, &reads);
+        let base = self.device.staying().saturating_sub(outputs) + missing + replacements(&self.device, &held);
+        PlanCache::refused(&self.device, prepared, error, base)
+    }
+
     /// Takes memory for inputs once, and for outputs that somebody kept.
     fn lease(&self, memory: &mut Buffers) -> Result<()> {
         while memory.inputs.len() < self.placeholders.len() {
@@ -207,19 +216,23 @@ impl Program {
         Ok(())
     }
 
-    /// The variable's storage on the program's device; host data moves there once.
-    async fn resident(&self, variable: &Variable) -> Result<Storage> {
-        let held = hold(&self.device, std::slice::from_ref(variable)).await?.pop();
-        let mut held = held.ok_or_else(no_value)?;
-        match held.current().value() {
-            Some(Value::Device(storage)) => Ok(storage.clone()),
-            Some(Value::Host(array)) => {
-                let storage = upload(&self.device, array)?;
-                held.replace(Value::Device(storage.clone()));
-                Ok(storage)
-            }
-            None => Err(no_value()),
+    /// What is read and what was captured, on the program's device; host data moves there once.
+    async fn resident(&self) -> Result<Vec<Storage>> {
+        let mut storages = Vec::with_capacity(self.reads.len() + self.constants.len());
+        // All are held before the first is read, so that what is read is of one moment: no step of another thread lies between.
+        for mut held in hold(&self.device, &self.reads).await? {
+            storages.push(match held.current().value() {
+                Some(Value::Device(storage)) => storage.clone(),
+                Some(Value::Host(array)) => {
+                    let storage = upload(&self.device, array)?;
+                    held.replace(Value::Device(storage.clone()));
+                    storage
+                }
+                None => return Err(no_value()),
+            });
         }
+        storages.extend(self.constants.iter().cloned());
+        Ok(storages)
     }
 
     /// The plan, for people and tests: the one of the last run, or of the next.
@@ -239,6 +252,14 @@ impl Program {
     pub fn state_bytes(&self) -> u64 {
         let state = |s: &Source| matches!(s, Source::State(_));
         lock(&self.prepared).plan.buffers.iter().filter(|b| state(&b.source)).map(|b| b.bytes).sum()
+    }
+    /// Bytes of inputs and outputs that it keeps between runs and nobody else holds; 0 while it runs.
+    pub fn kept_bytes(&self) -> u64 {
+        self.memory.try_lock().map_or(0, |memory| memory.bytes())
+    }
+    /// Lets go of the inputs and outputs that it keeps between runs, unless it is running. The next run takes them again.
+    pub fn let_go(&self) {
+        idle::let_go(&self.memory);
     }
     /// The device it runs on.
     pub fn device(&self) -> &Device {

@@ -3,10 +3,14 @@
 use crate::{
     device::Device,
     error::Result,
-    graph::Tensor,
-    plan::{plan, smallest, trace::trace},
+    graph::{Meta, Tensor},
+    plan::{
+        plan, smallest,
+        trace::{Feeds, Traced, trace},
+    },
     program::Program,
-    variable::Variable,
+    run,
+    variable::{Held, Variable},
 };
 
 /// A recorded step.
@@ -67,12 +71,10 @@ impl Recording {
 
     /// What it would need on a device. Nothing is allocated, nothing runs.
     pub fn survey(&self, device: &Device) -> Result<Survey> {
-        let reads = self.reads.iter().filter(|v| !self.updates.iter().any(|(moved, _)| moved == *v));
-        let leaves: Vec<Tensor> = self.placeholders.iter().cloned().chain(reads.map(Variable::value)).collect();
-        let (traced, feeds) = trace(&leaves, &self.outputs, &self.updates)?;
+        let (traced, feeds) = self.trace()?;
         let whole = plan(&traced, &feeds.labels, device.executor(), true)?;
         let least = smallest(&traced, &feeds.labels, device.executor(), true)?;
-        let data: u64 = self.placeholders.iter().filter_map(|p| p.meta().ok()).map(|meta| meta.bytes()).sum();
+        let data = self.data_bytes();
         let fixed = whole.fixed_bytes();
         Ok(Survey {
             data,
@@ -82,5 +84,35 @@ impl Recording {
             obstacle: least.obstacle,
             largest: whole.largest(10),
         })
+    }
+
+    /// Whether it would run on a device now, on the lowest rung of the memory ladder if it must, when its variables need so many
+    /// bytes more ([`bytes_to_bind`](Recording::bytes_to_bind)). Nothing is allocated, nothing runs.
+    pub fn fits(&self, device: &Device, to_bind: u64) -> Result<bool> {
+        let (traced, feeds) = self.trace()?;
+        let least = smallest(&traced, &feeds.labels, device.executor(), true)?.plan;
+        Ok(self.data_bytes() + to_bind + least.transient_bytes() <= device.room())
+    }
+    /// Bytes that a run takes for variables: of those that do not lie on the device, and copies of those that it changes while
+    /// somebody holds their value. The recording is let go, because it is one that does.
+    pub fn bytes_to_bind(self, device: &Device) -> u64 {
+        let mut moved: Vec<Variable> = self.updates.iter().map(|(variable, _)| variable.clone()).collect();
+        // Whoever holds several does so in this order.
+        moved.sort_by_key(Variable::id);
+        let mut read = self.reads.clone();
+        read.retain(|variable| !moved.contains(variable));
+        drop(self);
+        let values: Vec<Tensor> = read.iter().map(Variable::value).collect();
+        let held: Vec<Held> = moved.iter().map(Variable::hold).collect();
+        run::absent(device, &values) + run::replacements(device, &held)
+    }
+
+    fn trace(&self) -> Result<(Traced, Feeds)> {
+        let reads = self.reads.iter().filter(|v| !self.updates.iter().any(|(moved, _)| moved == *v));
+        let leaves: Vec<Tensor> = self.placeholders.iter().cloned().chain(reads.map(Variable::value)).collect();
+        trace(&leaves, &self.outputs, &self.updates)
+    }
+    fn data_bytes(&self) -> u64 {
+        self.placeholders.iter().filter_map(|p| p.meta().ok()).map(Meta::bytes).sum()
     }
 }

@@ -12,10 +12,11 @@ use crate::{
     memory::Storage,
     plan::{
         Source,
-        cache::{PlanCache, Prepared},
+        cache::{self, PlanCache, Prepared},
         split::Rung,
         trace::{Feeds, Traced, trace},
     },
+    runs::patiently,
     variable::{Held, Variable},
     workspace::Workspace,
 };
@@ -128,7 +129,15 @@ pub(crate) fn device_of(leaves: &[Tensor]) -> Result<Device> {
 async fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &[Variable]) -> Result<(Vec<Storage>, Rung)> {
     let mut inputs = Vec::with_capacity(feeds.inputs.len());
     for input in &feeds.inputs {
-        inputs.push(on_device(device, input).await?);
+        match on_device(device, input).await {
+            Ok(storage) => inputs.push(storage),
+            Err(error) => {
+                drop(inputs);
+                let moved = replacements(device, &hold(device, states).await?);
+                let base = device.staying() + absent(device, &feeds.inputs) + moved;
+                return Err(cache::refusal(device, &traced, &feeds.labels, true, error, base));
+            }
+        }
     }
     let room = room(device, 0, &hold(device, states).await?);
     let mut prepared = PlanCache::prepare(device, traced, feeds.labels.clone(), room).await?;
@@ -157,17 +166,21 @@ pub(crate) async fn descend<T>(
 ) -> Result<T> {
     let mut hopeful = true;
     loop {
-        let (error, room) = {
+        let (error, moved) = {
             let mut held = hold(device, states).await?;
-            match attempt(prepared, &mut held) {
-                Err(error) if error.is_out_of_memory() => (error, room(device, leased, &held)),
+            match patiently(device, || attempt(prepared, &mut held)) {
+                Err(error) if error.is_out_of_memory() => (error, replacements(device, &held)),
                 other => return other,
             }
         };
+        let room = (device.room() + leased).saturating_sub(moved);
         match PlanCache::smaller(device, prepared, room).await? {
             Some(smaller) => *prepared = smaller,
             // The last try is at what the user allows.
-            None if !hopeful || !device.forget_refusals() => return Err(PlanCache::refused(device, prepared, error)),
+            None if !hopeful || !device.forget_refusals() => {
+                let base = device.staying().saturating_sub(leased) + moved;
+                return Err(PlanCache::refused(device, prepared, error, base));
+            }
             None => hopeful = false,
         }
     }
@@ -219,7 +232,7 @@ fn elsewhere<'t>(device: &Device, tensor: &'t Tensor) -> Option<&'t Storage> {
 }
 
 /// Bytes that binding these states takes, because others hold their storage too.
-fn replacements(device: &Device, states: &[Held]) -> u64 {
+pub(crate) fn replacements(device: &Device, states: &[Held]) -> u64 {
     let needs = |state: &&Held| match state.current().value() {
         Some(Value::Device(storage)) => {
             storage.device() != device || !state.current().only_handle() || !storage.is_unique()
@@ -228,6 +241,12 @@ fn replacements(device: &Device, states: &[Held]) -> u64 {
     };
     let bytes = |state: &Held| state.current().meta().map_or(0, Meta::bytes);
     states.iter().filter(needs).map(bytes).sum()
+}
+
+/// Bytes of leaves that do not lie on the device yet.
+pub(crate) fn absent(device: &Device, leaves: &[Tensor]) -> u64 {
+    let away = |leaf: &&Tensor| !matches!(leaf.value(), Some(Value::Device(storage)) if storage.device() == device);
+    leaves.iter().filter(away).filter_map(|leaf| leaf.meta().ok()).map(Meta::bytes).sum()
 }
 
 /// A leaf's storage on this device; host data and data of other devices is copied there.
@@ -304,14 +323,17 @@ fn own_storage(device: &Device, current: &Tensor) -> Result<(Storage, bool)> {
 
 /// Memory for something that stays; the shared workspace, which can be had again, gives way to it.
 pub(crate) fn alloc_or_trim(device: &Device, bytes: u64) -> Result<Storage> {
-    device.alloc(bytes).or_else(|error| match error.is_out_of_memory() {
-        true => {
-            device.trim();
-            device.forget_refusals();
-            device.alloc(bytes)
-        }
-        false => Err(error),
-    })
+    let attempt = || {
+        device.alloc(bytes).or_else(|error| match error.is_out_of_memory() {
+            true => {
+                device.trim();
+                device.forget_refusals();
+                device.alloc(bytes)
+            }
+            false => Err(error),
+        })
+    };
+    patiently(device, attempt)
 }
 
 /// The error of reading a placeholder.

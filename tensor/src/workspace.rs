@@ -7,6 +7,7 @@ use crate::{
     graph::lock,
     memory::Storage,
     plan::{Plan, Source},
+    runs::Running,
 };
 
 /// Leased memory for one run.
@@ -15,29 +16,48 @@ pub(crate) struct Workspace {
     arena: Option<Storage>,
     slots: Vec<Storage>,
     scratch: Option<Storage>,
+    /// While it is leased.
+    running: Option<Running>,
 }
 
 impl Workspace {
     /// Takes the device's workspace, grown to what the plan needs. Another run that holds it meanwhile gets its own.
     pub(crate) fn lease(device: &Device, plan: &Plan) -> Result<Workspace> {
-        let mut workspace = lock(device.workspace()).take().unwrap_or_default();
-        if device.is_over_budget() {
-            workspace = Workspace::default();
+        if plan.workspace == 0 && plan.scratch == 0 && plan.slots.is_empty() {
+            return Ok(Workspace::default());
         }
-        workspace.fit(device, plan)?;
+        let mut kept = lock(device.workspace()).take();
+        if device.is_over_budget() {
+            kept = None;
+        }
+        let grown = kept.is_some();
+        let mut workspace = kept.unwrap_or_default();
+        if let Err(error) = workspace.fit(device, plan) {
+            if !grown || !error.is_out_of_memory() {
+                return Err(error);
+            }
+            // Another plan left it with more of one kind than this plan needs.
+            workspace = Workspace::default();
+            workspace.fit(device, plan)?;
+        }
+        workspace.running = Some(Running::begin(device, workspace.bytes()));
         Ok(workspace)
     }
 
     /// Puts it back for the next run; of two, the larger stays.
-    pub(crate) fn give_back(self, device: &Device) {
+    pub(crate) fn give_back(mut self, device: &Device) {
+        // Ends when the workspace is back, so that who waited finds it.
+        let running = self.running.take();
         let mut kept = lock(device.workspace());
         let larger = match &*kept {
             Some(other) => self.bytes() > other.bytes(),
             None => true,
         };
-        if larger {
-            *kept = Some(self);
+        match larger {
+            true => *kept = Some(self),
+            false => drop(self),
         }
+        drop((kept, running));
     }
 
     fn fit(&mut self, device: &Device, plan: &Plan) -> Result<()> {

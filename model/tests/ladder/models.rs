@@ -1,6 +1,6 @@
 //! Trainings of models.
 
-use crate::{Trained, moments};
+use crate::{Trained, moments, settled, state_of};
 use addax::{io::ModelDir, layers::*, prelude::*};
 use std::path::Path;
 
@@ -39,11 +39,12 @@ fn steps(
         let loss = model.train_on_batch(&x, &y, weight)?.get("loss")?;
         if gradients.is_empty() {
             gradients = saved(|path| model.save(path))?;
+            settled();
         }
         Ok(loss)
     };
     let losses = (0..n).map(|_| step()).collect::<addax::Result<_>>()?;
-    Ok(Trained { losses, gradients, told: None })
+    Ok(Trained { losses, gradients, told: None, state: state_of(device) })
 }
 
 pub fn mlp(device: &Device, n: usize) -> addax::Result<Trained> {
@@ -58,8 +59,8 @@ pub fn mlp(device: &Device, n: usize) -> addax::Result<Trained> {
     steps(model, device, pictures(512, &[784]), None, n)
 }
 
-pub fn convnet(device: &Device, n: usize) -> addax::Result<Trained> {
-    let model = Sequential::new()
+pub fn a_convnet() -> Sequential {
+    Sequential::new()
         .input([14, 14, 1])
         .seed(2)
         .add(Conv2D::new(16, 3).activation("relu"))
@@ -68,8 +69,11 @@ pub fn convnet(device: &Device, n: usize) -> addax::Result<Trained> {
         .add(MaxPooling2D::new(2))
         .add(Flatten::new())
         .add(Dropout::new(0.5))
-        .add(Dense::new(10));
-    steps(model, device, pictures(64, &[14, 14, 1]), None, n)
+        .add(Dense::new(10))
+}
+
+pub fn convnet(device: &Device, n: usize) -> addax::Result<Trained> {
+    steps(a_convnet(), device, pictures(64, &[14, 14, 1]), None, n)
 }
 
 /// Batch statistics are sums over the whole batch in the middle of the step: phases.
@@ -126,22 +130,25 @@ impl Layer for Encoder {
     }
 }
 
-pub fn transformer(device: &Device, n: usize) -> addax::Result<Trained> {
+pub fn a_transformer() -> Sequential {
     let encoder = || Encoder {
         attention: MultiHeadAttention::new(2, 8),
         norm: LayerNormalization::new(),
         wide: Dense::new(32).activation("gelu"),
         narrow: Dense::new(16),
     };
-    let model = Sequential::new()
+    Sequential::new()
         .input([9, 12])
         .seed(10)
         .add(Dense::new(16))
         .add(encoder())
         .add(encoder())
         .add(GlobalAveragePooling1D::new())
-        .add(Dense::new(10));
-    steps(model, device, pictures(24, &[9, 12]), None, n)
+        .add(Dense::new(10))
+}
+
+pub fn transformer(device: &Device, n: usize) -> addax::Result<Trained> {
+    steps(a_transformer(), device, pictures(24, &[9, 12]), None, n)
 }
 
 /// Two convolutions with batch statistics, and a convolution of one pixel around them.
@@ -166,7 +173,7 @@ impl Layer for Residual {
     }
 }
 
-pub fn resnet(device: &Device, n: usize) -> addax::Result<Trained> {
+pub fn a_resnet() -> Sequential {
     let residual = |filters: usize, strides: usize| Residual {
         a: Conv2D::new(filters, 3).strides(strides).padding("same").use_bias(false),
         norm_a: BatchNormalization::new(),
@@ -174,15 +181,18 @@ pub fn resnet(device: &Device, n: usize) -> addax::Result<Trained> {
         norm_b: BatchNormalization::new(),
         around: Conv2D::new(filters, 1).strides(strides).use_bias(false),
     };
-    let model = Sequential::new()
+    Sequential::new()
         .input([8, 8, 1])
         .seed(11)
         .add(Conv2D::new(6, 3).padding("same").use_bias(false))
         .add(residual(6, 1))
         .add(residual(12, 2))
         .add(GlobalAveragePooling2D::new())
-        .add(Dense::new(10));
-    steps(model, device, pictures(16, &[8, 8, 1]), None, n)
+        .add(Dense::new(10))
+}
+
+pub fn resnet(device: &Device, n: usize) -> addax::Result<Trained> {
+    steps(a_resnet(), device, pictures(16, &[8, 8, 1]), None, n)
 }
 
 /// A callback holds the best weights, so that each improvement makes the next step copy them.
@@ -197,6 +207,7 @@ pub fn held(device: &Device, n: usize) -> addax::Result<Trained> {
     let mut watch = LambdaCallback::new().on_train_batch_end(|_, _, t| {
         if gradients.is_empty() {
             gradients = saved(|path| t.save(path, false))?;
+            settled();
         }
         Ok(())
     });
@@ -204,5 +215,6 @@ pub fn held(device: &Device, n: usize) -> addax::Result<Trained> {
     let history = model.fit(&Dataset::new(x, y)?, fit)?;
     drop(watch);
     assert!(device.memory().replaced > n as u64 / 2, "no snapshot was held");
-    Ok(Trained { losses: history.get("loss")?.to_vec(), gradients, told: Trained::told(&history) })
+    let losses = history.get("loss")?.to_vec();
+    Ok(Trained { losses, gradients, told: Trained::told(&history), state: state_of(device) })
 }

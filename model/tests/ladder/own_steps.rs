@@ -1,6 +1,6 @@
 //! Trainings whose step is written by hand.
 
-use crate::{Trained, models::pictures, moments};
+use crate::{Trained, models::pictures, moments, settled, state_of};
 use addax::{
     layers::*,
     losses::{Dice, Loss},
@@ -27,6 +27,7 @@ impl TrainStep for Gan {
     fn train_step(&mut self, real: Tensor, s: &mut Step) -> addax::Result<Logs> {
         if s.number() == 1 {
             self.gradients = first_moments(&[&self.d_opt, &self.g_opt])?;
+            settled();
         }
         let rows = real.dims::<2>()?[0];
         let fake = s.call(&self.generator, s.normal([rows, 8]))?;
@@ -53,7 +54,7 @@ pub fn gan(device: &Device, n: usize) -> addax::Result<Trained> {
     let fit = Fit::epochs(n).batch_size(128).shuffle(false).seed(1).verbose(0);
     let history = gan.fit(&data, fit)?;
     let losses = history.get("d_loss")?.iter().chain(history.get("g_loss")?).copied().collect();
-    Ok(Trained { losses, gradients: gan.gradients, told: Trained::told(&history) })
+    Ok(Trained { losses, gradients: gan.gradients, told: Trained::told(&history), state: state_of(device) })
 }
 
 const TIME: usize = 10;
@@ -93,6 +94,7 @@ impl TrainStep for Masked {
     fn train_step(&mut self, x: Tensor, s: &mut Step) -> addax::Result<Logs> {
         if s.number() == 1 {
             self.gradients = first_moments(&[&self.optimizer])?;
+            settled();
         }
         let labels = s.labels()?.clone();
         let weight = s.sample_weight().ok_or_else(|| addax::Error::data("no weights"))?.clone();
@@ -137,5 +139,5 @@ pub fn masked(device: &Device, n: usize) -> addax::Result<Trained> {
     let mut masked = Masked { net, optimizer: Adam::new(1e-3), gradients: Vec::new() };
     let history = masked.fit(&data, Fit::epochs(n).batch_size(rows).shuffle(false).seed(1).verbose(0))?;
     let losses = history.get("class_loss")?.iter().chain(history.get("dice")?).copied().collect();
-    Ok(Trained { losses, gradients: masked.gradients, told: Trained::told(&history) })
+    Ok(Trained { losses, gradients: masked.gradients, told: Trained::told(&history), state: state_of(device) })
 }

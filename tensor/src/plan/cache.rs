@@ -1,6 +1,6 @@
 //! Plans that were made before, found by the graph's structure. Bounded.
 
-use super::{Plan, plan, plan_on, plan_within, split::Rung, trace::Traced};
+use super::{Plan, plan, plan_on, plan_within, smallest, split::Rung, trace::Traced};
 use crate::{
     device::Device,
     error::{Error, ErrorKind, OutOfMemory, Result},
@@ -65,14 +65,17 @@ pub struct CacheInfo {
     pub misses: u64,
     /// How many of those compute the batch in slices.
     pub split: u64,
+    /// The lowest rung of the memory ladder that one was made for.
+    pub lowest: Rung,
 }
 
 /// Most plans kept.
 const MAX_PLANS: usize = 256;
-/// Most nodes in all keys together (some 200 bytes each).
+/// Most nodes in all keys together (some 200 bytes each). A graph of more nodes is planned each time it comes.
 const MAX_NODES: usize = 400_000;
 
 pub(crate) struct PlanCache {
+    max_nodes: usize,
     plans: HashMap<Key, (Arc<Prepared>, u64)>,
     clock: u64,
     info: CacheInfo,
@@ -83,6 +86,7 @@ pub(crate) struct PlanCache {
 impl Default for PlanCache {
     fn default() -> Self {
         PlanCache {
+            max_nodes: MAX_NODES,
             plans: HashMap::new(),
             clock: 0,
             info: CacheInfo::default(),
@@ -175,36 +179,27 @@ impl PlanCache {
         let mut cache = lock(device.plans());
         cache.info.misses += 1;
         cache.info.split += u64::from(prepared.plan.rung != Rung::WHOLE);
+        if prepared.plan.rung.is_below(cache.info.lowest) {
+            cache.info.lowest = prepared.plan.rung;
+        }
         if cache.enabled {
             cache.insert(key, prepared.clone());
         }
         Ok(prepared)
     }
 
-    /// The error of a plan that is refused: its whole need, its largest values, and why there is no smaller one.
-    pub(crate) fn refused(device: &Device, prepared: &Prepared, error: Error) -> Error {
-        let ErrorKind::OutOfMemory(report) = error.kind() else { return error };
-        // Not everything the plan works on needs to be there yet.
-        let base = device.memory().live.max(prepared.plan.fixed_bytes());
-        let transient = prepared.plan.transient_bytes();
-        // What the step needs all at once, by the plan that nobody wanted.
-        let whole = match plan(&prepared.traced, &prepared.labels, device.executor(), prepared.options.fusion) {
-            Ok(plan) => plan.transient_bytes(),
-            Err(_) => transient,
-        };
-        let floor = (prepared.plan.rung != Rung::WHOLE).then_some(base + transient);
-        device.out_of_memory(OutOfMemory {
-            needed: report.needed.max(base + whole),
-            largest: prepared.plan.largest(3),
-            floor,
-            obstacle: prepared.obstacle.clone(),
-            ..OutOfMemory::default()
-        })
+    /// The error of a plan that is refused: its whole need, its largest values, and why there is no smaller one. `base` is what is
+    /// needed beside the plan's results and temporaries: its inputs and state, and what others hold.
+    pub(crate) fn refused(device: &Device, prepared: &Prepared, error: Error, base: u64) -> Error {
+        refusal(device, &prepared.traced, &prepared.labels, prepared.options.fusion, error, base)
     }
 
     fn insert(&mut self, key: Key, prepared: Arc<Prepared>) {
         let nodes = key.0.nodes.len();
-        while !self.plans.is_empty() && (self.plans.len() >= MAX_PLANS || self.info.nodes + nodes > MAX_NODES) {
+        if nodes > self.max_nodes {
+            return;
+        }
+        while !self.plans.is_empty() && (self.plans.len() >= MAX_PLANS || self.info.nodes + nodes > self.max_nodes) {
             let Some(oldest) = self.plans.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone()) else {
                 break;
             };
@@ -215,5 +210,78 @@ impl PlanCache {
         if let Some(_same) = self.plans.insert(key, (prepared, self.clock)) {
             self.info.nodes -= nodes;
         }
+    }
+}
+
+/// The error of a graph that does not fit: see [`PlanCache::refused`]. By planning alone.
+pub(crate) fn refusal(
+    device: &Device,
+    traced: &Traced,
+    labels: &[String],
+    fuse: bool,
+    error: Error,
+    base: u64,
+) -> Error {
+    let ErrorKind::OutOfMemory(report) = error.kind() else { return error };
+    let planned = plan(traced, labels, device.executor(), fuse)
+        .and_then(|whole| Ok((whole, smallest(traced, labels, device.executor(), fuse)?)));
+    let Ok((whole, least)) = planned else { return error };
+    device.out_of_memory(OutOfMemory {
+        needed: report.needed.max(base + whole.transient_bytes()),
+        largest: least.plan.largest(3),
+        floor: (least.plan.rung != Rung::WHOLE).then_some(base + least.plan.transient_bytes()),
+        obstacle: least.obstacle,
+        ..OutOfMemory::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+
+    /// A sum over so many additions, each of another number so that none is merged with another.
+    fn chain(length: usize) -> Tensor {
+        (0..length).fold(Tensor::ones([length + 1]), |x, n| (x + n as f64).sin())
+    }
+
+    #[test]
+    fn nodes_of_all_plans_together_are_bounded() {
+        let device = Device::cpu().unwrap();
+        lock(device.plans()).max_nodes = 400;
+        let mut most = 0;
+        for length in 1..60 {
+            run_on(&device, &chain(length));
+            let info = device.plan_cache();
+            let counted: usize = lock(device.plans()).plans.keys().map(|(traced, _)| traced.nodes.len()).sum();
+            assert_eq!(info.nodes, counted);
+            assert!(info.nodes <= 400, "{info:?}");
+            most = most.max(info.nodes);
+        }
+        // The bound was reached, and the newest are those that stayed.
+        assert!(most > 200, "{most}");
+        let before = device.plan_cache();
+        run_on(&device, &chain(59));
+        assert_eq!(device.plan_cache().hits, before.hits + 1);
+        run_on(&device, &chain(5));
+        assert_eq!(device.plan_cache().misses, before.misses + 1);
+    }
+
+    #[test]
+    fn a_graph_above_the_bound_is_not_kept_and_drives_nothing_out() {
+        let device = Device::cpu().unwrap();
+        lock(device.plans()).max_nodes = 400;
+        run_on(&device, &chain(3));
+        let kept = device.plan_cache();
+        run_on(&device, &chain(300));
+        let after = device.plan_cache();
+        assert_eq!((after.plans, after.nodes, after.misses), (kept.plans, kept.nodes, kept.misses + 1));
+        run_on(&device, &chain(3));
+        assert_eq!(device.plan_cache().hits, kept.hits + 1);
+    }
+
+    fn run_on(device: &Device, x: &Tensor) {
+        let (traced, feeds) = crate::plan::trace::trace(&[], std::slice::from_ref(x), &[]).unwrap();
+        platform::block_on(PlanCache::prepare(device, traced, feeds.labels, u64::MAX)).unwrap();
     }
 }

@@ -49,9 +49,13 @@ impl Fault {
     pub fn times(&self) -> u64 {
         self.fired.load(Ordering::Relaxed)
     }
-    /// Whether a refused allocation says that memory is short (which the ladder answers) instead of that the device failed.
+    /// Whether allocations alone are counted and fail, and say that memory is short (which the ladder answers) instead of that the
+    /// device failed.
     pub fn say_out_of_memory(&self, yes: bool) {
         self.memory.store(yes, Ordering::Relaxed);
+    }
+    fn is_of_memory(&self) -> bool {
+        self.memory.load(Ordering::Relaxed)
     }
     /// Counts `calls`; the number of those that still succeed if one of them fails.
     fn pass(&self, calls: u64) -> Option<u64> {
@@ -106,6 +110,9 @@ impl Faulty {
         Ok(passed)
     }
     fn check(&self, what: &str) -> Result<()> {
+        if self.fault.is_of_memory() {
+            return Ok(());
+        }
         match self.pass(1)? {
             Some(_) => Err(Error::device(format!("a planned fault: {what}"))),
             None => Ok(()),
@@ -124,13 +131,11 @@ impl Executor for Faulty {
         self.inner.scratch(kernel)
     }
     fn alloc(&self, bytes: u64) -> Result<Buffer> {
-        if let Err(error) = self.check("allocation") {
+        if self.fault.is_of_memory() && self.pass(1)?.is_some() {
             let report = OutOfMemory { device: self.name(), needed: bytes, ..OutOfMemory::default() };
-            return Err(match self.fault.memory.load(Ordering::Relaxed) {
-                true => Error::new(ErrorKind::OutOfMemory(report)),
-                false => error,
-            });
+            return Err(Error::new(ErrorKind::OutOfMemory(report)));
         }
+        self.check("allocation")?;
         self.inner.alloc(bytes)
     }
     fn compile<'a>(&'a self, plan: &'a Plan) -> BoxFuture<'a, Result<Compiled>> {
@@ -144,7 +149,8 @@ impl Executor for Faulty {
     fn run(&self, code: &Compiled, buffers: &[Bound], scalars: &[u32]) -> Result<()> {
         let Code { plan, code } =
             code.downcast_ref::<Code>().ok_or_else(|| Error::device("a plan of another executor"))?;
-        let Some(done) = self.pass(plan.compute.len() as u64 + 1)? else {
+        let calls = plan.compute.len() as u64 + 1;
+        let Some(done) = (if self.fault.is_of_memory() { None } else { self.pass(calls)? }) else {
             return self.inner.run(code, buffers, scalars);
         };
         let compute = plan.compute.iter().take(done as usize).cloned().collect();

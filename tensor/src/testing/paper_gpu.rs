@@ -95,6 +95,9 @@ impl Executor for PaperGpu {
     fn write(&self, to: &Buffer, at: u64, bytes: &[u8]) -> Result<()> {
         self.inner.write(to, at, bytes)
     }
+    fn copy(&self, from: &Buffer, to: &Buffer, bytes: u64) -> Result<()> {
+        self.inner.copy(from, to, bytes)
+    }
     fn read<'a>(&'a self, from: &'a Buffer, range: Range<u64>) -> BoxFuture<'a, Result<Vec<u8>>> {
         self.inner.read(from, range)
     }

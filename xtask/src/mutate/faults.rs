@@ -24,7 +24,9 @@ const KERAS_OPS: &str = "-p addax-tensor --test keras_ops";
 const GRADIENTS: &str = "-p addax-autodiff --lib --tests";
 const LAYERS: &str = "-p addax-layers --lib --tests";
 const OPTIMIZERS: &str = "-p addax-optim --lib --tests";
+const REFUSALS: &str = "-p addax --test refusals --test memory_report";
 const LADDER: &str = "-p addax --test ladder";
+const MEMORY: &str = "-p addax-tensor --lib --test memory";
 const LOST: &str = "-p addax --test lost_device";
 const TOLD: &str = "-p addax --test hints --test hooks";
 const LOSSES: &str = "-p addax-losses --lib --tests";
@@ -120,6 +122,15 @@ pub const FAULTS: &[Fault] = &[
         "self.meter.0.live.fetch_sub(self.bytes, Ordering::Relaxed);",
         "self.meter.0.live.fetch_sub(self.bytes / 2, Ordering::Relaxed);",
     ),
+    fault(MEMORY, "tensor/src/plan/cache.rs", "room / 2 >= self.room;", "room > self.room;"),
+    fault(MEMORY, "tensor/src/plan/cache.rs", "if nodes > self.max_nodes {", "if nodes > self.max_nodes * 1000 {"),
+    fault(
+        MEMORY,
+        "tensor/src/device.rs",
+        "if !error.is_out_of_memory() || self.0.idle.let_go() == 0 {",
+        "if !error.is_out_of_memory() || self.0.idle.bytes() > 0 {",
+    ),
+    fault(MEMORY, "tensor/src/runs.rs", "now.ended != seen", "now.ended < seen"),
     fault(ENGINE, "tensor/src/shape.rs", "(1, b) => Ok(b),", "(1, b) => Ok(b.min(2)),"),
     fault(
         ENGINE,
@@ -322,6 +333,7 @@ pub const FAULTS: &[Fault] = &[
         "if roots.len() > 1 && bytes > most && false {",
     ),
     fault(SPLITTING, "tensor/src/plan/split/mod.rs", "let start = run.start * cut.inner;", "let start = 0;"),
+    fault(REFUSALS, "model/src/batch_size.rs", "while high - low > 1 {", "while high - low > 2 {"),
     fault(LADDER, "model/src/custom_fit.rs", "if training && let Some(news)", "if !training && let Some(news)"),
     fault(LOST, "model/src/recovery.rs", "all.extend(self.steps.state());", ""),
     fault(

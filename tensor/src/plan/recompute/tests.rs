@@ -12,7 +12,7 @@ use crate::{
 
 /// Runs a plan without state; the bytes of its outputs.
 fn run(device: &Device, traced: &Traced, feeds: &Feeds, plan: &Plan) -> Result<Vec<Vec<u8>>> {
-    let inputs = feeds.inputs.iter().map(|t| on_device(device, t)).collect::<Result<Vec<_>>>()?;
+    let inputs = feeds.inputs.iter().map(|t| platform::block_on(on_device(device, t))).collect::<Result<Vec<_>>>()?;
     let sizes: Vec<u64> = traced.outputs.iter().map(|&id| traced.nodes[id].meta.bytes()).collect();
     let outputs = sizes.iter().map(|&bytes| device.alloc(bytes)).collect::<Result<Vec<_>>>()?;
     let workspace = Workspace::lease(device, plan)?;

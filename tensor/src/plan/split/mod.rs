@@ -36,6 +36,11 @@ pub struct Rung {
 impl Rung {
     /// All at once.
     pub const WHOLE: Rung = Rung { slices: 1, recompute: false };
+
+    /// Whether it stands further down than another one.
+    pub fn is_below(self, other: Rung) -> bool {
+        (self.slices, self.recompute) > (other.slices, other.recompute)
+    }
 }
 
 impl Default for Rung {
