@@ -65,6 +65,9 @@ pub struct MemoryInfo {
     pub live: u64,
     /// Most bytes in use at once so far.
     pub peak: u64,
+    /// Most bytes at once that a GPU took beside values, to read them back and for parameters. They count, but are not refused, so the
+    /// peak may be above the budget by them.
+    pub beside: u64,
     /// Bytes the device may use; `u64::MAX` when there is no limit.
     pub budget: u64,
     /// Number of allocations so far: flat in steady training.
@@ -155,6 +158,7 @@ impl Device {
         MemoryInfo {
             live: self.0.meter.live(),
             peak: self.0.meter.peak(),
+            beside: self.0.meter.peak_beside(),
             budget: self.budget(),
             allocations: counts.allocations.load(Ordering::Relaxed),
             replaced: counts.replaced.load(Ordering::Relaxed),

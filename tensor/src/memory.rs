@@ -23,6 +23,9 @@ pub struct Meter(Arc<Count>);
 struct Count {
     live: AtomicU64,
     peak: AtomicU64,
+    /// Of both, what the executor takes beside values.
+    beside: AtomicU64,
+    beside_peak: AtomicU64,
 }
 
 /// Bytes that are counted until this drops.
@@ -30,27 +33,32 @@ struct Count {
 pub struct Metered {
     meter: Meter,
     bytes: u64,
+    /// Whether they are beside values.
+    beside: bool,
 }
 
 impl Meter {
-    /// Counts bytes until the result drops.
+    /// Counts bytes beside values until the result drops.
     ///
     /// ```
     /// let meter = addax_tensor::memory::Meter::default();
     /// let taken = meter.take(100);
     /// assert_eq!((meter.live(), taken.bytes()), (100, 100));
     /// drop(taken);
-    /// assert_eq!((meter.live(), meter.peak()), (0, 100));
+    /// assert_eq!((meter.live(), meter.peak(), meter.peak_beside()), (0, 100, 100));
     /// ```
     pub fn take(&self, bytes: u64) -> Metered {
-        let (taken, live) = self.ask(bytes);
+        let (mut taken, live) = self.ask(bytes);
         self.reached(live);
+        let beside = self.0.beside.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.0.beside_peak.fetch_max(beside, Ordering::Relaxed);
+        taken.beside = true;
         taken
     }
     /// Counts bytes that may be refused yet, so they are no peak; and what is live with them.
     pub(crate) fn ask(&self, bytes: u64) -> (Metered, u64) {
         let live = self.0.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        (Metered { meter: self.clone(), bytes }, live)
+        (Metered { meter: self.clone(), bytes, beside: false }, live)
     }
     /// So many bytes were really in use.
     pub(crate) fn reached(&self, live: u64) {
@@ -64,9 +72,14 @@ impl Meter {
     pub fn peak(&self) -> u64 {
         self.0.peak.load(Ordering::Relaxed)
     }
+    /// Most bytes that the executor took beside values at once so far.
+    pub fn peak_beside(&self) -> u64 {
+        self.0.beside_peak.load(Ordering::Relaxed)
+    }
     /// Forgets what was in use once.
     pub(crate) fn reset_peak(&self) {
         self.0.peak.store(self.live(), Ordering::Relaxed);
+        self.0.beside_peak.store(self.0.beside.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -80,6 +93,9 @@ impl Metered {
 impl Drop for Metered {
     fn drop(&mut self) {
         self.meter.0.live.fetch_sub(self.bytes, Ordering::Relaxed);
+        if self.beside {
+            self.meter.0.beside.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
     }
 }
 

@@ -98,6 +98,8 @@ struct Run {
     trained: Trained,
     /// Device bytes at the highest moment.
     peak: u64,
+    /// Those of them beside values.
+    beside: u64,
     /// Bytes that the process took beyond what it had before, at the highest moment after the first step.
     taken: u64,
     /// Bytes of recorded graphs, plans and data that stay on the host.
@@ -152,7 +154,8 @@ fn run(case: &Case, device: &Device, steps: usize) -> addax::Result<Run> {
     let trained = (case.train)(device, steps)?;
     let seconds = start.elapsed().as_secs_f64();
     let since = |count: &AtomicU64| count.load(Ordering::Relaxed).saturating_sub(before);
-    Ok(Run { trained, peak: device.memory().peak, taken: since(&PEAK), host: since(&HOST), seconds })
+    let memory = device.memory();
+    Ok(Run { trained, peak: memory.peak, beside: memory.beside, taken: since(&PEAK), host: since(&HOST), seconds })
 }
 
 /// Whether a case plans in its first step alone. Steps written by hand, and those that meet a snapshot, are planned again later, which
@@ -258,7 +261,8 @@ fn row(case: &Case, how: &How, whole: &Run, label: &str, budget: u64) {
         got.taken,
         got.seconds / whole.seconds
     );
-    assert!(got.peak <= budget, "{name} at {label}");
+    assert!(got.peak <= budget + got.beside, "{name} at {label}");
+    assert!(!how.counted || got.beside == 0, "{name} at {label}");
     assert_eq!(rung != Rung::WHOLE, budget < whole.peak, "{name} at {label}: {rung}");
     assert!(got.trained.told.is_none_or(|told| told == (budget < whole.peak)), "{name} at {label}");
     // Steps written by hand are planned again in between, which takes the host's memory at any time.
@@ -309,7 +313,7 @@ fn gpu() -> Device {
     Device::by_name("gpu").expect("ADDAX_TEST_DEVICES names gpu, but there is no adapter")
 }
 
-/// Building pipelines takes a software adapter long: one budget between state and peak, and few steps.
+/// Building pipelines takes a software adapter long: one budget, and few steps.
 #[test]
 fn training_goes_on_under_a_budget_on_a_gpu() {
     let _alone = alone();
@@ -320,9 +324,10 @@ fn training_goes_on_under_a_budget_on_a_gpu() {
     for case in &CASES {
         let start = Instant::now();
         let whole = run(case, &gpu(), how.steps).unwrap();
-        let budget = (whole.trained.state + whole.peak) / 2;
+        // Above the floor of every case.
+        let budget = (whole.trained.state + 3 * whole.peak) / 4;
         println!("{}: state {}, peak {} bytes", case.name, whole.trained.state, whole.peak);
-        row(case, &how, &whole, "half", budget);
+        row(case, &how, &whole, "3/4", budget);
         println!("  {:.1} s", start.elapsed().as_secs_f64());
         Device::set_default(&gpu());
     }

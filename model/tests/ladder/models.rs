@@ -214,7 +214,8 @@ pub fn held(device: &Device, n: usize) -> addax::Result<Trained> {
     let fit = Fit::epochs(n).batch_size(96).shuffle(false).seed(1).verbose(0).callback(&mut early).callback(&mut watch);
     let history = model.fit(&Dataset::new(x, y)?, fit)?;
     drop(watch);
-    assert!(device.memory().replaced > n as u64 / 2, "no snapshot was held");
+    // Where a device can be lost, the snapshot is a copy on the host.
+    assert!(device.can_be_lost() || device.memory().replaced > n as u64 / 2, "no snapshot was held");
     let losses = history.get("loss")?.to_vec();
     Ok(Trained { losses, gradients, told: Trained::told(&history), state: state_of(device) })
 }
