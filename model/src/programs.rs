@@ -119,7 +119,8 @@ mod tests {
         let list: Vec<(usize, Arc<Program>)> = (0..4)
             .map(|n| {
                 let x = Tensor::placeholder(0, DType::F32, [100]);
-                let program = Program::capture(&device, &[x.clone()], &[x * (n as f64)], &[], &[]).unwrap();
+                let program =
+                    Program::capture(&device, std::slice::from_ref(&x), &[&x * (n as f64)], &[], &[]).unwrap();
                 program.run(&[&row]).unwrap();
                 (n, Arc::new(program))
             })

@@ -176,14 +176,22 @@ struct How<'a> {
 /// Bytes that the process may take beside the budget, what stays on the host, and what a step takes there without a budget.
 const SLACK: u64 = 64 << 10;
 
-/// Runs a case with this many bytes; a refusal comes with its report.
-fn within(case: &Case, how: &How, budget: u64) -> Result<(Run, Rung), (String, OutOfMemory)> {
+/// An error for want of memory.
+struct Refusal {
+    text: String,
+    report: OutOfMemory,
+}
+
+/// Runs a case with this many bytes.
+fn within(case: &Case, how: &How, budget: u64) -> Result<(Run, Rung), Box<Refusal>> {
     let device = (how.new_device)();
     device.set_memory_limit(Some(budget));
     match run(case, &device, how.steps) {
         Ok(run) => Ok((run, device.plan_cache().lowest)),
         Err(error) => match error.kind() {
-            ErrorKind::OutOfMemory(report) => Err((error.to_string(), report.clone())),
+            ErrorKind::OutOfMemory(report) => {
+                Err(Box::new(Refusal { text: error.to_string(), report: report.clone() }))
+            }
             _ => panic!("{} within {budget} bytes: {error}", case.name),
         },
     }
@@ -195,7 +203,8 @@ fn floor(case: &Case, how: &How, from: u64) -> u64 {
     for _ in 0..6 {
         match within(case, how, budget) {
             Ok(_) => return budget,
-            Err((text, report)) => {
+            Err(refusal) => {
+                let Refusal { text, report } = *refusal;
                 let next = report.floor.unwrap_or_else(|| panic!("{}: no floor in \"{text}\"", case.name));
                 assert!(next > budget, "{} within {budget} bytes: {text}", case.name);
                 budget = next;
@@ -207,9 +216,10 @@ fn floor(case: &Case, how: &How, from: u64) -> u64 {
 
 /// The error of one byte less than the floor: its numbers, and its words.
 fn below(case: &Case, how: &How, floor: u64, peak: u64) {
-    let Err((text, report)) = within(case, how, floor - 1) else {
+    let Err(refusal) = within(case, how, floor - 1) else {
         panic!("{} runs within {} bytes, one less than its floor", case.name, floor - 1)
     };
+    let Refusal { text, report } = *refusal;
     println!("  below: {}", text.replace('\n', " "));
     assert_eq!((report.budget, report.floor), (floor - 1, Some(floor)), "{}: {text}", case.name);
     assert!(report.needed > floor && report.needed <= peak, "{}: {} of {peak}: {text}", case.name, report.needed);
@@ -251,7 +261,7 @@ fn table(case: &Case, how: &How) -> bool {
 /// One budget of a table.
 fn row(case: &Case, how: &How, whole: &Run, label: &str, budget: u64) {
     let name = case.name;
-    let (got, rung) = within(case, how, budget).unwrap_or_else(|(text, _)| panic!("{name} at {label}: {text}"));
+    let (got, rung) = within(case, how, budget).unwrap_or_else(|refusal| panic!("{name} at {label}: {}", refusal.text));
     let passing = whole.taken.saturating_sub(whole.peak + whole.host);
     let allowed = budget + got.host + passing + SLACK;
     let spare = allowed as i64 - got.taken as i64;
