@@ -66,7 +66,7 @@ pub enum Prim {
     Scan(Arc<Loop>),
     /// Result `n` of a loop.
     Part(usize),
-    /// The first operand, for something that is not computed before the second one is: see [`recompute`](super::recompute).
+    /// The first operand, for something that is not computed before the second one is: see `plan/recompute`.
     After,
 }
 
