@@ -146,8 +146,18 @@ fn fashion_mnist_trains_each_of_its_models() {
     }
     let error = refused("fashion_mnist", &["--data", data, "--model", "mpl"]);
     assert!(error.contains("unknown model \"mpl\"; did you mean \"mlp\""), "{error}");
-    let error = refused("fashion_mnist", &["--data", "/nowhere"]);
-    assert!(error.contains("Fashion-MNIST was not found in /nowhere."), "{error}");
+}
+
+#[test]
+fn a_folder_without_fashion_mnist_is_told_of_and_the_next_one_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    write_pictures(folder.path());
+    let mut command = Command::new(example("fashion_mnist"));
+    command.args(["--data", "/nowhere", "--epochs", "1", "--model", "mlp"]).env("ADDAX_DEVICE", "cpu");
+    let output = command.env("FASHION_MNIST", folder.path()).output().unwrap();
+    let (text, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(told.contains("Fashion-MNIST is not in /nowhere: no train-images-idx3-ubyte.gz"), "{told}");
+    assert!(output.status.success() && text.contains("\n1 epochs in "), "{text}{told}");
 }
 
 #[test]
