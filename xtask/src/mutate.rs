@@ -1,5 +1,6 @@
 //! `cargo xtask mutate [NUMBER…]`: plants one-line faults in a copy of the sources, one after the other, and demands that the
-//! tests named with each notice it. A fault that survives is a hole in the tests.
+//! tests named with each notice it. A fault that survives is a hole in the tests. The kernels are built with fewer
+//! optimisations than elsewhere: most of the time goes into building, once per fault.
 
 mod faults;
 
@@ -9,9 +10,13 @@ use std::{
     error::Error,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::Instant,
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
+
+/// Tests that run longer than this have noticed: a fault may take away what ends a loop or wakes a thread.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs every fault, or those whose number is named.
 pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
@@ -32,6 +37,7 @@ pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
     let began = Instant::now();
     let mut survived = Vec::new();
     for (number, fault) in chosen.iter().zip(&faults) {
+        let started = Instant::now();
         let path = copy.join(fault.file);
         let sound = fs::read_to_string(&path)?;
         if sound.matches(fault.from).count() != 1 {
@@ -41,7 +47,8 @@ pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
         let passed = pass(&copy, fault.tests);
         fs::write(&path, sound)?;
         let caught = matches!(passed, Ok(false));
-        println!("{number:>3} {} {}: {}", if caught { "caught  " } else { "SURVIVED" }, fault.file, fault.to);
+        let verdict = if caught { "caught  " } else { "SURVIVED" };
+        println!("{number:>3} {verdict} {:>4.0} s {}: {}", started.elapsed().as_secs_f64(), fault.file, fault.to);
         if let Err(mistake) = passed {
             println!("    {mistake}");
         }
@@ -65,14 +72,37 @@ fn pass(sources: &Path, tests: &str) -> Result<bool, Box<dyn Error>> {
     let cargo = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO"));
         command.current_dir(sources).env("CARGO_TARGET_DIR", sources.with_file_name("build"));
-        command.args(["test", "--quiet"]).args(tests.split_whitespace()).args(more);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        command.status()
+        command.env("CARGO_INCREMENTAL", "1").args(["--config", "profile.dev.package.addax-tensor.opt-level=1"]);
+        command.args(["--config", "profile.dev.debug=false", "test", "--quiet"]);
+        command.args(tests.split_whitespace()).args(more);
+        // A group of its own, so that what hangs is ended with the tests that it started.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()
     };
-    if !cargo(&["--no-run"])?.success() {
+    if !cargo(&["--no-run"])?.wait()?.success() {
         return Err(format!("`cargo test {tests}` does not build").into());
     }
-    Ok(cargo(&[])?.success())
+    let ended = within(PATIENCE, cargo(&[])?)?;
+    Ok(ended.is_some_and(|status| status.success()))
+}
+
+/// How the process ended; none if it did not end in this time, and was killed with all that it started.
+fn within(time: Duration, mut process: Child) -> Result<Option<ExitStatus>, Box<dyn Error>> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = process.try_wait()? {
+            return Ok(Some(status));
+        }
+        if began.elapsed() > time {
+            #[cfg(unix)]
+            Command::new("kill").args(["-KILL", "--", &format!("-{}", process.id())]).status()?;
+            process.kill().ok();
+            process.wait()?;
+            return Ok(None);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Copies what git tracks, and takes away what it does not track any more.
