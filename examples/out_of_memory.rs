@@ -7,7 +7,7 @@ use addax::{layers::*, prelude::*, tensor::error::bytes_for_people};
 use std::time::{Duration, Instant};
 
 const BATCH: usize = 256;
-const EPOCHS: usize = 2;
+const EPOCHS: usize = 5;
 
 /// What one training did.
 struct Run {

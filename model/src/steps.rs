@@ -38,8 +38,9 @@ impl LadderNews {
             1 => "at once".into(),
             slices => format!("in {slices} slices"),
         };
+        let lean = if rung.lean { ", with less scratch" } else { "" };
         Some(format!(
-            "memory is short (limit {limit}): a batch of {rows} is computed {how}{again}; results stay the same"
+            "memory is short (limit {limit}): a batch of {rows} is computed {how}{again}{lean}; results stay the same"
         ))
     }
 }

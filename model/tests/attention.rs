@@ -94,7 +94,7 @@ fn agree(count: u32) {
 fn executors_agree_with_the_reference() {
     for slices in [1, 2] {
         let device = Device::cpu().unwrap();
-        device.set_rung(Some(Rung { slices, recompute: slices > 1 }));
+        device.set_rung(Some(Rung { slices, recompute: slices > 1, lean: false }));
         Device::set_default(&device);
         agree(32);
         let split = device.plan_cache().split;

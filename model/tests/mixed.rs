@@ -210,7 +210,11 @@ fn steps_that_overflow_are_skipped_whole_and_in_slices() {
     for device in devices() {
         Device::set_default(&device);
         let mut losses: Vec<Vec<f64>> = Vec::new();
-        for rung in [None, Some(Rung { slices: 2, recompute: false }), Some(Rung { slices: 4, recompute: true })] {
+        for rung in [
+            None,
+            Some(Rung { slices: 2, recompute: false, lean: false }),
+            Some(Rung { slices: 4, recompute: true, lean: false }),
+        ] {
             device.set_rung(rung);
             let mut model = classifier("mixed_float16");
             let optimizer = Adam::new(0.05).weight_decay(0.01);

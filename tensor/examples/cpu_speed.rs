@@ -130,7 +130,7 @@ impl Bench {
             (vec![read, read, write], vec![m * k, k * n, m * n])
         };
         let core = Core::MatMul { k, a: view(0, m, k, ta), b: view(1, k, n, tb) };
-        let kernel = Kernel { label: "matmul".into(), shape, core, block, args };
+        let kernel = Kernel { label: "matmul".into(), shape, core, block, args, lean: false };
         let mark = |t| if t { "T" } else { "" };
         let name =
             format!("matmul{} {m}x{n}x{k} a{} b{}", if epilogue { "+bias+relu" } else { "" }, mark(ta), mark(tb));
@@ -157,6 +157,7 @@ impl Bench {
             core,
             block: plain(2, &out, DType::F32),
             args: vec![read, read, write],
+            lean: false,
         };
         let flops = 2.0 * (numel(y) * kh * kw * c) as f64;
         let name = format!("conv {kind} {n}x{h}x{w}x{c} -> {f} k{kh} s{stride}{}", if same { " same" } else { "" });
@@ -178,7 +179,7 @@ impl Bench {
         args.push(write);
         let core = Core::Pool2d { kind: kind_, pool, operands: operands.clone() };
         let block = plain(operands.len() as u16, &out, DType::F32);
-        let kernel = Kernel { label: "pool".into(), shape: out.to_vec(), core, block, args };
+        let kernel = Kernel { label: "pool".into(), shape: out.to_vec(), core, block, args, lean: false };
         self.kernel(&format!("pool {kind} {n}x{h}x{w}x{c}"), kernel, &lens, 0.0);
     }
     fn map(&self, name: &str, n: usize, inputs: u16, make: impl Fn(&mut Block) -> u16) {
@@ -191,7 +192,7 @@ impl Bench {
         store(&mut block, out, inputs, &shape);
         let mut args = vec![ArgSpec { dtype: DType::F32, usage: Use::Read }; inputs as usize];
         args.push(ArgSpec { dtype: DType::F32, usage: Use::Write });
-        let kernel = Kernel { label: name.into(), shape, core: Core::Map, block, args };
+        let kernel = Kernel { label: name.into(), shape, core: Core::Map, block, args, lean: false };
         self.kernel(&format!("map {name} {n}"), kernel, &vec![n; inputs as usize + 1], n as f64);
     }
     /// A map over any shape: `make` fills the block, in which argument `n` has `lens[n]` elements and the last `written` are
@@ -201,7 +202,7 @@ impl Bench {
         make(&mut block);
         let usage = |n: usize| if n + written < lens.len() { Use::Read } else { Use::ReadWrite };
         let args = (0..lens.len()).map(|n| ArgSpec { dtype: DType::F32, usage: usage(n) }).collect();
-        let kernel = Kernel { label: name.into(), shape: shape.to_vec(), core: Core::Map, block, args };
+        let kernel = Kernel { label: name.into(), shape: shape.to_vec(), core: Core::Map, block, args, lean: false };
         self.kernel(&format!("{name} {shape:?}"), kernel, lens, 0.0);
     }
     /// What training spends its elementwise time on.
@@ -336,7 +337,7 @@ impl Bench {
         store(&mut block, value, 2, &shape);
         let read = ArgSpec { dtype: DType::F32, usage: Use::Read };
         let args = vec![read, read, ArgSpec { dtype: DType::F32, usage: Use::Write }];
-        let kernel = Kernel { label: "chain".into(), shape, core: Core::Map, block, args };
+        let kernel = Kernel { label: "chain".into(), shape, core: Core::Map, block, args, lean: false };
         self.kernel(
             &format!("chain of 16, rows of {len}"),
             kernel,
@@ -355,6 +356,7 @@ impl Bench {
             block: plain(1, &shape, out),
             args: vec![ArgSpec { dtype: DType::F32, usage: Use::Read }, ArgSpec { dtype: out, usage: Use::Write }],
             shape: shape.clone(),
+            lean: false,
         };
         let n: usize = space.iter().product();
         self.kernel(&format!("reduce {op:?} {space:?} {reduced:?}"), kernel, &[n, shape.iter().product()], n as f64);
@@ -381,8 +383,14 @@ impl Bench {
             col_stride: 1,
         };
         let core = Core::MatMul { k: units, a: view(0, units), b: view(1, 4 * units) };
-        let product =
-            Kernel { label: "z".into(), shape: shape.clone(), core, block, args: vec![read, read, read, write] };
+        let product = Kernel {
+            label: "z".into(),
+            shape: shape.clone(),
+            core,
+            block,
+            args: vec![read, read, read, write],
+            lean: false,
+        };
         let shape = vec![batch, units];
         let mut block = Block::default();
         let gates: Vec<u16> = (0..4)
@@ -400,8 +408,14 @@ impl Bench {
         let h = block.push(Inst::Binary(Binary::Mul, gates[3], t), DType::F32);
         store(&mut block, c, 2, &shape);
         store(&mut block, h, 3, &shape);
-        let gate =
-            Kernel { label: "gates".into(), shape, core: Core::Map, block, args: vec![read, read, write, write] };
+        let gate = Kernel {
+            label: "gates".into(),
+            shape,
+            core: Core::Map,
+            block,
+            args: vec![read, read, write, write],
+            lean: false,
+        };
         let scratch = self.cpu.scratch(&product);
         let arg = |buffer| Arg { buffer, offset: 0, rows: vec![] };
         let row = |buffer, stride: usize, start, modulo| Arg {

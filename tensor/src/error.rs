@@ -76,7 +76,7 @@ impl fmt::Display for OutOfMemory {
             write!(f, " Largest: {}.", list.join(", "))?;
         }
         if let Some(floor) = self.floor.filter(|floor| *floor < self.needed) {
-            let how = if self.obstacle.is_none() { "Sample by sample" } else { "Computing some values again" };
+            let how = if self.obstacle.is_none() { "Sample by sample" } else { "At its smallest" };
             write!(f, " {how} it would still need {}.", bytes_for_people(floor))?;
         }
         if let Some(obstacle) = &self.obstacle {

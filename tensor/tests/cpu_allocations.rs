@@ -58,7 +58,7 @@ fn kernel(core: Core, shape: &[usize], operands: u16) -> Kernel {
     block.stores.push(Store { reg: 0, access: Access { arg: operands, index, guards: Vec::new() } });
     let mut args = vec![ArgSpec { dtype: DType::F32, usage: Use::Read }; operands as usize];
     args.push(ArgSpec { dtype: DType::F32, usage: Use::Write });
-    Kernel { label: "counted".into(), shape: shape.to_vec(), core, block, args }
+    Kernel { label: "counted".into(), shape: shape.to_vec(), core, block, args, lean: false }
 }
 
 #[test]

@@ -34,7 +34,9 @@ fn with_batch(tensors: &[Tensor]) -> Result<Vec<Array>> {
 #[test]
 fn slices_of_the_batch_agree_with_the_reference() {
     let (seed, count) = (testing::seed(7), testing::wanted(800));
-    for rung in [Rung { slices: 2, recompute: false }, Rung { slices: usize::MAX, recompute: true }] {
+    for rung in
+        [Rung { slices: 2, recompute: false, lean: false }, Rung { slices: usize::MAX, recompute: true, lean: false }]
+    {
         let device = Device::cpu().unwrap();
         device.set_rung(Some(rung));
         Device::set_default(&device);
@@ -70,7 +72,7 @@ fn a_slice_draws_what_the_whole_draws() {
     };
     let whole = on(None);
     for slices in [2, 3, 6] {
-        let (each, sums) = on(Some(Rung { slices, recompute: false }));
+        let (each, sums) = on(Some(Rung { slices, recompute: false, lean: false }));
         assert_eq!(each, whole.0);
         assert!(sums.iter().zip(&whole.1).all(|(a, b)| (a - b).abs() < 1e-4), "{sums:?}, whole {:?}", whole.1);
     }
@@ -86,7 +88,7 @@ fn folds_over_samples_join() {
     let outputs: Vec<Tensor> = outputs.into_iter().chain(truths.map(|t| t.cast(DType::F32))).collect();
     let values = Array::new([4, 2], &[-1.0f32, -5.0, -2.0, -4.0, -3.0, -7.0, -1.5, -2.5]).unwrap();
     let device = Device::cpu().unwrap();
-    device.set_rung(Some(Rung { slices: 4, recompute: true }));
+    device.set_rung(Some(Rung { slices: 4, recompute: true, lean: false }));
     let program = Program::capture(&device, std::slice::from_ref(&x), &outputs, &[], &[]).unwrap();
     assert_eq!(program.rung().slices, 4);
     let got: Vec<Vec<f32>> = program.run(&[&values]).unwrap().iter().map(|t| t.to_vec().unwrap()).collect();
@@ -134,7 +136,7 @@ fn a_shorter_last_slice_counts_like_the_others() {
         };
         let whole = on(None);
         for recompute in [false, true] {
-            let got = on(Some(Rung { slices: asked, recompute }));
+            let got = on(Some(Rung { slices: asked, recompute, lean: false }));
             assert_eq!(got[0], whole[0], "{rows} rows, {slices} slices: what is drawn");
             for (n, (a, b)) in got.iter().zip(&whole).enumerate() {
                 let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * b.abs().max(1.0);
@@ -158,7 +160,7 @@ fn a_prime_batch_has_rungs_between_the_whole_and_one_sample() {
     };
     let forced = |slices: usize| {
         let device = Device::cpu().unwrap();
-        device.set_rung(Some(Rung { slices, recompute: false }));
+        device.set_rung(Some(Rung { slices, recompute: false, lean: false }));
         on(&device).planned_peak()
     };
     let peaks: Vec<u64> = [1, 2, 3, 4, 31].into_iter().map(forced).collect();
@@ -195,6 +197,6 @@ fn half_floats_are_rounded_after_their_parts_are_joined() {
     let whole = on(None);
     assert_eq!(whole[0][1], -0.790_527_34);
     for slices in [2, 3] {
-        assert_eq!(on(Some(Rung { slices, recompute: false })), whole);
+        assert_eq!(on(Some(Rung { slices, recompute: false, lean: false })), whole);
     }
 }

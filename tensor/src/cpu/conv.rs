@@ -218,7 +218,7 @@ impl Form {
         let Core::Conv2d { kind, .. } = &kernel.core else {
             return Form::Window(Window::forward(sizes, first, plain));
         };
-        match (kind, winograd::serves(sizes, kind)) {
+        match (kind, !kernel.lean && winograd::serves(sizes, kind)) {
             (ConvKind::Forward, false) => Form::Window(Window::forward(sizes, first, plain)),
             (ConvKind::Forward, true) => Form::WinogradImage(winograd::Image::forward(sizes, first, plain)),
             (ConvKind::InputGrad(_), false) => Form::Window(Window::input_grad(sizes, first, plain)),

@@ -14,6 +14,9 @@ struct Speed {
 const CPU: Speed = Speed { flops: 1e11, bytes: 2e10, launch: 2e-6 };
 const GPU: Speed = Speed { flops: 5e12, bytes: 3e11, launch: 1e-5 };
 
+/// How many times as long operations take without the scratch that a kernel would like: a convolution without Winograd's algorithm.
+const LEAN: f64 = 1.6;
+
 impl Plan {
     /// Seconds that one run is predicted to take: each kernel as long as its operations or its bytes take, whichever is longer.
     pub fn predicted_seconds(&self, caps: &Caps) -> f64 {
@@ -31,7 +34,8 @@ fn of_step(step: &Step, speed: &Speed) -> f64 {
 
 fn of_kernel(kernel: &Kernel, speed: &Speed) -> f64 {
     let bytes = kernel.bytes() + operands(kernel);
-    (kernel.flops() as f64 / speed.flops).max(bytes as f64 / speed.bytes) + speed.launch
+    let flops = kernel.flops() as f64 * if kernel.lean { LEAN } else { 1.0 };
+    (flops / speed.flops).max(bytes as f64 / speed.bytes) + speed.launch
 }
 
 /// Bytes of a product's operands, which are not of the shape of its result: weights are read again for each slice of a batch.

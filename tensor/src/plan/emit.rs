@@ -100,7 +100,8 @@ pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[Leaving], longest: usize
     let block = e.block;
     let core = if empty.is_some() { Core::Map } else { core };
     let label = label_of(label, &names);
-    Ok(Some(Emitted { kernel: Kernel { label, shape, core, block, args: args.specs }, args: args.locations }))
+    let kernel = Kernel { label, shape, core, block, args: args.specs, lean: false };
+    Ok(Some(Emitted { kernel, args: args.locations }))
 }
 
 /// The result of reducing nothing, as a word, if this core reduces nothing.

@@ -60,6 +60,6 @@ pub fn fill(op: ReduceOp, node: &TracedNode, to: &Location) -> Result<Option<Ste
     let access = Access { arg: 0, index: Affine::row_major(&shape), guards: Vec::new() };
     block.stores.push(Store { reg, access });
     let args = vec![ArgSpec { dtype, usage: Use::Write }];
-    let kernel = Kernel { label: "fill".into(), shape, core: Core::Map, block, args };
+    let kernel = Kernel { label: "fill".into(), shape, core: Core::Map, block, args, lean: false };
     Ok(Some(Step::Run { kernel: Arc::new(kernel), args: vec![to.clone().into()] }))
 }

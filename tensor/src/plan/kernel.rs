@@ -159,6 +159,8 @@ pub struct Kernel {
     pub block: Block,
     /// Arguments.
     pub args: Vec<ArgSpec>,
+    /// Whether it is to do with as little scratch as it can, though that takes longer.
+    pub lean: bool,
 }
 
 impl Kernel {

@@ -1,5 +1,6 @@
-//! The ladder: what to do when a plan does not fit. All at once; else the whole batch with some values computed again, or slices of
-//! the batch, with or without: of what fits, what is predicted to be fastest. By planning alone: nothing runs until a rung fits.
+//! The ladder: what to do when a plan does not fit. All at once; else with less scratch, the whole batch with some values computed
+//! again, or slices of the batch, with or without: of what fits, what is predicted to be fastest. By planning alone: nothing runs
+//! until a rung fits.
 
 use super::{
     Plan,
@@ -37,8 +38,10 @@ pub fn plan_within(
     if whole.transient_bytes() <= room {
         return Ok(Found { plan: whole, obstacle: None });
     }
-    let step = Step { traced, labels, executor, fuse };
-    let mut search = Search { executor, room, fastest: None, smallest: whole };
+    let step = Step { traced, labels, executor, fuse, room: Some(room) };
+    let whole = whole.lean(room, executor);
+    let mut search = Search { executor, room, fastest: None, smallest: whole.clone() };
+    search.offer(whole);
     step.whole_again(&mut search)?;
     let obstacle = match Splitter::new(traced, labels) {
         Ok(splitter) => {
@@ -62,17 +65,17 @@ pub fn smallest(traced: &Traced, labels: &[String], executor: &dyn Executor, fus
 /// slices than samples, and all but the last have as many: seven slices of ten samples are five of two. A rung that computes values
 /// again is the smallest plan of its number of slices.
 pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse: bool, rung: Rung) -> Result<Found> {
-    let step = Step { traced, labels, executor, fuse };
+    let step = Step { traced, labels, executor, fuse, room: rung.lean.then_some(0) };
     let splitter = match rung.slices {
         1 => Err(None),
         _ => Splitter::new(traced, labels).map_err(|obstacle| Some(explain(&obstacle, labels))),
     };
     let (plan, obstacle) = match &splitter {
         Ok(splitter) => {
-            let rung = Rung { slices: even(splitter.rows(), rung.slices), ..rung };
+            let rung = Rung { slices: even(splitter.rows(), rung.slices), lean: false, ..rung };
             (step.sliced(splitter, rung, None)?, None)
         }
-        Err(obstacle) => (super::plan(traced, labels, executor, fuse)?, obstacle.clone()),
+        Err(obstacle) => (step.plan(traced, labels, Rung::WHOLE)?, obstacle.clone()),
     };
     let mut search = Search { executor, room: 0, fastest: None, smallest: plan };
     if rung.recompute {
@@ -80,7 +83,7 @@ pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse
             Ok(splitter) => {
                 let slices = search.smallest.rung.slices;
                 for share in recompute::SHARES {
-                    search.offer(step.sliced(splitter, Rung { slices, recompute: true }, Some(share))?);
+                    search.offer(step.sliced(splitter, Rung { slices, recompute: true, lean: false }, Some(share))?);
                 }
             }
             Err(_) => step.whole_again(&mut search)?,
@@ -125,18 +128,28 @@ struct Step<'a> {
     labels: &'a [String],
     executor: &'a dyn Executor,
     fuse: bool,
+    /// Bytes for which plans do with less scratch.
+    room: Option<u64>,
 }
 
 impl Step<'_> {
+    fn plan(&self, traced: &Traced, labels: &[String], rung: Rung) -> Result<Plan> {
+        let plan = Plan { rung, ..super::plan(traced, labels, self.executor, self.fuse)? };
+        Ok(match self.room {
+            Some(room) => plan.lean(room, self.executor),
+            None => plan,
+        })
+    }
+
     /// The whole batch, with some values computed again: as few as fit.
     fn whole_again(&self, search: &mut Search) -> Result<()> {
         for share in recompute::SHARES {
             let Some((again, labels)) = recompute::whole(self.traced, self.labels, self.limits(), share) else {
                 return Ok(());
             };
-            let plan = super::plan(&again, &labels, self.executor, self.fuse)?;
+            let plan = self.plan(&again, &labels, Rung { recompute: true, ..Rung::WHOLE })?;
             let fits = search.fits(&plan);
-            search.offer(Plan { rung: Rung { slices: 1, recompute: true }, ..plan });
+            search.offer(plan);
             if fits {
                 break;
             }
@@ -163,7 +176,7 @@ impl Step<'_> {
     fn fewest(&self, splitter: &Splitter, search: &mut Search, recompute: bool, share: Option<f64>) -> Result<()> {
         let rows = splitter.rows();
         let counts: Vec<usize> = (2..=rows).filter(|n| rows.is_multiple_of(*n)).collect();
-        let at = |slices: usize| self.sliced(splitter, Rung { slices, recompute }, share);
+        let at = |slices: usize| self.sliced(splitter, Rung { slices, recompute, lean: false }, share);
         let Some(&most) = counts.last() else { return Ok(()) };
         let last = at(most)?;
         if !search.fits(&last) {
@@ -189,7 +202,7 @@ impl Step<'_> {
         {
             split = again;
         }
-        Ok(Plan { rung, ..super::plan(&split, &labels, self.executor, self.fuse)? })
+        self.plan(&split, &labels, rung)
     }
 
     fn limits(&self) -> Limits {

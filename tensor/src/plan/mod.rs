@@ -11,6 +11,7 @@ pub mod expr;
 mod fold;
 mod kernel;
 mod ladder;
+mod lean;
 mod lower;
 mod materialize;
 mod place;

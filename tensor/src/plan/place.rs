@@ -63,14 +63,7 @@ pub fn place(lowered: Lowered, scalars: Vec<DType>, executor: &dyn Executor) -> 
     for step in plan.compute.iter_mut().chain(&mut plan.commit) {
         renumber(step, &number);
     }
-    let mut scratch = 0;
-    for step in plan.compute.iter().chain(&plan.commit) {
-        each_kernel(step, &mut |kernel| scratch = scratch.max(executor.scratch(kernel)));
-    }
-    plan.scratch = scratch;
-    if scratch > 0 {
-        plan.buffers.push(BufferSpec { source: Source::Scratch, bytes: scratch });
-    }
+    plan.count_scratch(executor);
     plan
 }
 

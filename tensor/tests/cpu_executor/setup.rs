@@ -107,7 +107,7 @@ pub fn spec(dtype: DType, usage: Use) -> ArgSpec {
 }
 
 pub fn kernel(core: Core, shape: &[usize], block: Block, args: Vec<ArgSpec>) -> Kernel {
-    Kernel { label: "test".into(), shape: shape.to_vec(), core, block, args }
+    Kernel { label: "test".into(), shape: shape.to_vec(), core, block, args, lean: false }
 }
 
 /// Runs a plan on new memory with these contents; gives the contents after.

@@ -70,6 +70,6 @@ pub fn emit_rows(
     let slots = keep(&mut stages, &mut block, row_slots);
     let label = label_of(&format!("rows {}", ops.join(",")), &names);
     let core = Core::Rows { axes: space.axes, stages, row_slots, slots };
-    let kernel = Kernel { label, shape: space.shape.clone(), core, block, args: args.specs };
+    let kernel = Kernel { label, shape: space.shape.clone(), core, block, args: args.specs, lean: false };
     Ok(Emitted { kernel, args: args.locations })
 }

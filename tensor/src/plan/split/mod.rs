@@ -31,15 +31,17 @@ pub struct Rung {
     /// Whether some values are computed again instead of being kept: what phases leave for later ones, and what forward computations
     /// leave for the gradient's.
     pub recompute: bool,
+    /// Whether some kernels take a slower way that needs less scratch.
+    pub lean: bool,
 }
 
 impl Rung {
     /// All at once.
-    pub const WHOLE: Rung = Rung { slices: 1, recompute: false };
+    pub const WHOLE: Rung = Rung { slices: 1, recompute: false, lean: false };
 
     /// Whether it stands further down than another one.
     pub fn is_below(self, other: Rung) -> bool {
-        (self.slices, self.recompute) > (other.slices, other.recompute)
+        (self.slices, self.recompute, self.lean) > (other.slices, other.recompute, other.lean)
     }
 }
 
@@ -51,12 +53,12 @@ impl Default for Rung {
 
 impl fmt::Display for Rung {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.slices, self.recompute) {
-            (1, false) => write!(f, "the whole batch at once"),
-            (1, true) => write!(f, "the whole batch at once, computing some values again"),
-            (slices, false) => write!(f, "{slices} slices of the batch"),
-            (slices, true) => write!(f, "{slices} slices of the batch, computing some values again"),
+        match self.slices {
+            1 => write!(f, "the whole batch at once")?,
+            slices => write!(f, "{slices} slices of the batch")?,
         }
+        f.write_str(if self.recompute { ", computing some values again" } else { "" })?;
+        f.write_str(if self.lean { ", with less scratch" } else { "" })
     }
 }
 
