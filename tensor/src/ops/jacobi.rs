@@ -40,12 +40,12 @@ impl Tensor {
             let n = square(&a, "eigh")?;
             let a = (&a + a.t()) * 0.5;
             let vectors = eigenvectors(&a.stop_gradient(), n)?;
-            // What is left beside the diagonal is rounding; its slope is that of the vectors.
+            // What is left beside the diagonal is rounding, which must not be divided; its slope is that of the vectors.
             let turned = vectors.t().matmul(&a).matmul(&vectors);
             let values = turned.diagonal(0);
             let fixed = values.stop_gradient();
             let apart = fixed.expand_dims(-2) - fixed.expand_dims(-1);
-            let vectors = &vectors + vectors.matmul(&over(&turned, &apart, &fixed));
+            let vectors = &vectors + vectors.matmul(&over(&slope(&turned), &apart, &fixed));
             let order = values.argsort(-1, false);
             let columns = order.expand_dims(-2);
             let sorted = values.take_along_axis(&order, -1);
@@ -133,6 +133,11 @@ impl Tensor {
     }
 }
 
+/// Nothing, with the slope of this.
+fn slope(x: &Tensor) -> Tensor {
+    x - x.stop_gradient()
+}
+
 /// The elements beside the diagonal divided by `apart`, 0 where that is nothing beside the `scale` of both.
 fn over(x: &Tensor, apart: &Tensor, scale: &Tensor) -> Tensor {
     let size = scale.abs().max_keepdims(-1).expand_dims(-1);
@@ -200,12 +205,13 @@ fn singular(a: &Tensor, n: usize, m: usize) -> Result<(Tensor, Tensor, Tensor)> 
     let image = a.matmul(&v);
     let p = u.t().matmul(&image);
     let sigma = p.diagonal(0);
+    let (rest, p) = (slope(&(image - u.matmul(&p))), slope(&p));
     let (down, across) = (fixed.expand_dims(-1), fixed.expand_dims(-2));
     let apart = (&across - &down) * (&across + &down);
     let size = fixed.square();
     let left = over(&(&p * &across + p.t() * &down), &apart, &size);
     let right = over(&(&p * &down + p.t() * &across), &apart, &size);
-    let turned_u = &u + u.matmul(&left) + (image - u.matmul(&p)) * &inverse;
+    let turned_u = &u + u.matmul(&left) + rest * &inverse;
     let turned_v = &v + v.matmul(&right);
     Ok((turned_u, sigma, turned_v))
 }

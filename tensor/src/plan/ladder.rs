@@ -22,6 +22,9 @@ pub struct Found {
 /// As many slices as this, computed without anything again, are not much slower than the whole: no more is looked for.
 const FEW: usize = 4;
 
+/// Parts of what phases would keep for later ones that are tried where all is too much.
+const KEPT: [f64; 6] = [0.5, 0.25, 0.1, 0.03, 0.01, 0.0];
+
 /// Of [`recompute::SHARES`], those that are tried inside slices.
 const INSIDE: [f64; 2] = [recompute::SHARES[2], recompute::SHARES[4]];
 
@@ -72,8 +75,9 @@ pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse
     };
     let (plan, obstacle) = match &splitter {
         Ok(splitter) => {
-            let rung = Rung { slices: even(splitter.rows(), rung.slices), lean: false, ..rung };
-            (step.sliced(splitter, rung, None)?, None)
+            let slices = even(splitter.rows(), rung.slices);
+            let keep = if rung.recompute { 0.0 } else { 1.0 };
+            (step.sliced(splitter, slices, Way { keep, inside: None })?, None)
         }
         Err(obstacle) => (step.plan(traced, labels, Rung::WHOLE)?, obstacle.clone()),
     };
@@ -83,7 +87,7 @@ pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse
             Ok(splitter) => {
                 let slices = search.smallest.rung.slices;
                 for share in recompute::SHARES {
-                    search.offer(step.sliced(splitter, Rung { slices, recompute: true, lean: false }, Some(share))?);
+                    search.offer(step.sliced(splitter, slices, Way { keep: 0.0, inside: Some(share) })?);
                 }
             }
             Err(_) => step.whole_again(&mut search)?,
@@ -132,6 +136,23 @@ struct Step<'a> {
     room: Option<u64>,
 }
 
+/// How slices of a batch are computed.
+#[derive(Clone, Copy)]
+struct Way {
+    /// The part of what phases leave for later ones that is kept; the rest is computed again.
+    keep: f64,
+    /// The share of [`recompute::inside`] slices, if values are computed again there, too.
+    inside: Option<f64>,
+}
+
+impl Way {
+    const PLAIN: Way = Way { keep: 1.0, inside: None };
+
+    fn rung(self, slices: usize) -> Rung {
+        Rung { slices, recompute: self.keep < 1.0 || self.inside.is_some(), lean: false }
+    }
+}
+
 impl Step<'_> {
     fn plan(&self, traced: &Traced, labels: &[String], rung: Rung) -> Result<Plan> {
         let plan = Plan { rung, ..super::plan(traced, labels, self.executor, self.fuse)? };
@@ -157,26 +178,31 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Slices of the batch, as few as fit: keeping all, computing again what phases would keep, and computing again inside of them.
+    /// Slices of the batch, as few as fit: keeping all, computing again some or all of what phases would keep, and computing again
+    /// inside of them.
     fn slices(&self, splitter: &Splitter, search: &mut Search) -> Result<()> {
-        let phases: &[bool] = if splitter.has_phases() { &[false, true] } else { &[false] };
-        for &recompute in phases {
-            self.fewest(splitter, search, recompute, None)?;
+        let slow = |search: &Search| search.fastest.as_ref().is_none_or(|(_, plan)| plan.rung.slices > FEW);
+        self.fewest(splitter, search, Way::PLAIN)?;
+        if splitter.has_phases() {
+            for keep in KEPT {
+                if slow(search) {
+                    self.fewest(splitter, search, Way { keep, inside: None })?;
+                }
+            }
         }
         for share in INSIDE {
-            let slow = |(_, plan): &(f64, Plan)| plan.rung.slices > FEW;
-            if search.fastest.as_ref().is_none_or(slow) {
-                self.fewest(splitter, search, true, Some(share))?;
+            if slow(search) {
+                self.fewest(splitter, search, Way { keep: 0.0, inside: Some(share) })?;
             }
         }
         Ok(())
     }
 
     /// Offers the fewest slices that fit, or the most there are.
-    fn fewest(&self, splitter: &Splitter, search: &mut Search, recompute: bool, share: Option<f64>) -> Result<()> {
+    fn fewest(&self, splitter: &Splitter, search: &mut Search, way: Way) -> Result<()> {
         let rows = splitter.rows();
         let counts: Vec<usize> = (2..=rows).filter(|n| rows.is_multiple_of(*n)).collect();
-        let at = |slices: usize| self.sliced(splitter, Rung { slices, recompute, lean: false }, share);
+        let at = |slices: usize| self.sliced(splitter, slices, way);
         let Some(&most) = counts.last() else { return Ok(()) };
         let last = at(most)?;
         if !search.fits(&last) {
@@ -195,14 +221,14 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn sliced(&self, splitter: &Splitter, rung: Rung, share: Option<f64>) -> Result<Plan> {
-        let (mut split, labels) = splitter.split(rung)?;
-        if let Some(share) = share
+    fn sliced(&self, splitter: &Splitter, slices: usize, way: Way) -> Result<Plan> {
+        let (mut split, labels) = splitter.split(slices, way.keep)?;
+        if let Some(share) = way.inside
             && let Some(again) = recompute::inside(&split, self.limits(), share)
         {
             split = again;
         }
-        self.plan(&split, &labels, rung)
+        self.plan(&split, &labels, way.rung(slices))
     }
 
     fn limits(&self) -> Limits {

@@ -45,7 +45,7 @@ fn far(x: &Tensor, y: &Tensor) -> f32 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     /// The factors multiply back, and their columns are orthonormal.
     #[test]
@@ -68,5 +68,23 @@ proptest! {
         let (values, vectors) = symmetric.eigh().unwrap();
         prop_assert!(far(&(&vectors * &values).matmul(&vectors.t()), &symmetric) < 1e-5);
         prop_assert!(far(&vectors.t().matmul(&vectors), &Tensor::eye(n)) < 5e-6);
+    }
+}
+
+/// Rounding beside the diagonal is not divided by the distance of eigenvalues that nearly agree.
+#[test]
+fn vectors_of_eigenvalues_that_nearly_agree_are_orthonormal() {
+    for n in [3, 4, 6] {
+        // A reflection of a diagonal whose entries differ by a few units in the last place.
+        let normal = Tensor::from_vec((0..n).map(|i| 1.0 + i as f32 * 0.7).collect::<Vec<_>>(), [n, 1]);
+        let normal = &normal / normal.square().sum_all().sqrt();
+        let mirror = Tensor::eye(n) - normal.matmul(&normal.t()) * 2.0;
+        for step in [2e-7f32, 1e-6, 1e-5] {
+            let values = Tensor::from_vec((0..n).map(|i| 1.0 + i as f32 * step).collect::<Vec<_>>(), [n]);
+            let x = (&mirror * &values).matmul(&mirror.t());
+            let vectors = x.eigh().unwrap().1;
+            let off = far(&vectors.t().matmul(&vectors), &Tensor::eye(n));
+            assert!(off < 5e-6, "{n} values {step} apart: {off}");
+        }
     }
 }

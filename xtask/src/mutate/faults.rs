@@ -253,7 +253,7 @@ pub const FAULTS: &[Fault] = &[
     fault(KERAS_OPS, "tensor/src/ops/correlation.rs", "(m / 2, m - m / 2 - 1)", "(m - m / 2 - 1, m / 2)"),
     fault(KERAS_OPS, "tensor/src/ops/ctc.rs", "labels + again * IMPOSSIBLE", "labels"),
     fault(KERAS_OPS, "tensor/src/ops/fourier.rs", "z * cos - y * sin", "z * cos + y * sin"),
-    fault(GRADIENTS, "tensor/src/ops/jacobi.rs", "+ (image - u.matmul(&p)) * &inverse", ""),
+    fault(GRADIENTS, "tensor/src/ops/jacobi.rs", "+ rest * &inverse", ""),
     fault(GRADIENTS, "tensor/src/ops/measure.rs", "- (mean - about).square())", "- (mean - mean).square())"),
     fault(
         ENGINE,

@@ -17,7 +17,7 @@ use crate::{
 };
 use body::{Body, Key, Size};
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     sync::Arc,
 };
@@ -108,10 +108,11 @@ impl<'a> Splitter<'a> {
         (0..self.phase.len()).filter(sampled).any(|id| self.phase[id] > 0)
     }
 
-    /// The graph on this rung, with a label for each node.
-    pub fn split(&self, rung: Rung) -> Result<(Traced, Vec<String>)> {
-        let kept = if rung.recompute { HashSet::new() } else { self.crossing() };
-        let slice = self.rows.div_ceil(rung.slices.max(1));
+    /// The graph in so many slices, with a label for each node. Of what phases leave for later ones, `keep` (0 to 1) is kept as a part of
+    /// all bytes times the phases that they wait; the rest is computed again.
+    pub fn split(&self, slices: usize, keep: f64) -> Result<(Traced, Vec<String>)> {
+        let kept = self.kept(keep);
+        let slice = self.rows.div_ceil(slices.max(1));
         let whole = Run { start: 0, trips: self.rows / slice, slice };
         let rest = self.rows % slice;
         let last = Run { start: self.rows - rest, trips: 1, slice: rest };
@@ -132,9 +133,30 @@ impl<'a> Splitter<'a> {
         outer.finish()
     }
 
-    /// Samples' values of one phase that a later phase asks for.
-    fn crossing(&self) -> HashSet<Id> {
-        let mut crossing = HashSet::new();
+    /// What phases keep for later ones: first what is small and waits shortly. Of equals, every other one comes first, so that what is
+    /// computed again begins near by.
+    fn kept(&self, keep: f64) -> HashSet<Id> {
+        let mut crossing: Vec<(u64, usize, Id)> = Vec::new();
+        for (id, last) in self.crossing() {
+            let waits = (last - self.phase[id]) as u64;
+            crossing.push((self.traced.nodes[id].meta.bytes() * waits, 0, id));
+        }
+        crossing.sort_unstable();
+        for equals in crossing.chunk_by_mut(|a, b| a.0 == b.0) {
+            for (place, value) in equals.iter_mut().enumerate() {
+                value.1 = place.reverse_bits();
+            }
+        }
+        crossing.sort_unstable();
+        let all: u64 = crossing.iter().map(|value| value.0).sum();
+        let mut room = if keep < 1.0 { (all as f64 * keep) as u64 } else { all };
+        let fits = |value: &&(u64, usize, Id)| room.checked_sub(value.0).map(|left| room = left).is_some();
+        crossing.iter().take_while(fits).map(|value| value.2).collect()
+    }
+
+    /// Samples' values of one phase that a later phase asks for, each with the last one that does.
+    fn crossing(&self) -> BTreeMap<Id, usize> {
+        let mut crossing = BTreeMap::new();
         let nodes = &self.traced.nodes;
         for id in (0..nodes.len()).filter(|&id| self.needed[id] && self.samples.of[id] != Sample::Free) {
             for &input in &nodes[id].inputs {
@@ -142,7 +164,8 @@ impl<'a> Splitter<'a> {
                 // A loop is kept by its results, which is what others read.
                 let result = !matches!(nodes[input].prim, Prim::Scan(_));
                 if sampled && result && self.phase[input] < self.phase[id] {
-                    crossing.insert(input);
+                    let last = crossing.entry(input).or_insert(0);
+                    *last = self.phase[id].max(*last);
                 }
             }
         }
@@ -223,7 +246,11 @@ impl Outer<'_, '_> {
             let input = matches!(node.prim, Prim::Input(_)) && phase == 0;
             let fixed =
                 s.needed[id] && s.phase[id] == phase && matches!(s.samples.of[id], Sample::Free | Sample::Phase);
-            if input || fixed {
+            // What is the same for all samples has no moment of its own among the slices.
+            if fixed && matches!(node.prim, Prim::After) {
+                let first = self.of(node.inputs[0])?;
+                self.whole.insert(id, first);
+            } else if input || fixed {
                 let inputs = node.inputs.iter().map(|&i| self.of(i)).collect::<Result<Vec<_>>>()?;
                 let new = self.push(node.prim.clone(), inputs, node.meta.clone(), &s.labels[id]);
                 self.whole.insert(id, new);
