@@ -23,7 +23,7 @@ pub struct Found {
 const FEW: usize = 4;
 
 /// Parts of what phases would keep for later ones that are tried where all is too much.
-const KEPT: [f64; 6] = [0.5, 0.25, 0.1, 0.03, 0.01, 0.0];
+const KEPT: [f64; 6] = [0.25, 0.12, 0.06, 0.03, 0.01, 0.0];
 
 /// Of [`recompute::SHARES`], those that are tried inside slices.
 const INSIDE: [f64; 2] = [recompute::SHARES[2], recompute::SHARES[4]];
@@ -257,5 +257,71 @@ fn explain(obstacle: &Obstacle, labels: &[String]) -> String {
             let label = labels.get(*id).map_or("a value", String::as_str);
             format!("the batch cannot be computed in slices: {label} mixes its samples")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DType, Device, Tensor, plan::trace::trace};
+
+    /// A deep net whose layers take out the mean of the batch, and the way back: phases that leave values for much later ones.
+    fn centered_layers() -> (Traced, Vec<String>) {
+        let x = Tensor::placeholder(0, DType::F32, [64, 48]).of_samples();
+        let w = Tensor::placeholder(1, DType::F32, [48, 48]);
+        let centered = |x: &Tensor| x - x.mean(0).expand_dims(0);
+        let mut layers = vec![x.clone()];
+        for _ in 0..10 {
+            let next = centered(&layers[layers.len() - 1].matmul(&w)).tanh();
+            layers.push(next);
+        }
+        let mut back = layers[10].clone();
+        for layer in layers[1..10].iter().rev() {
+            back = centered(&(back * layer)).matmul(&w);
+        }
+        let (traced, feeds) = trace(&[x, w], &[back.square().sum(0)], &[]).unwrap();
+        (traced, feeds.labels.clone())
+    }
+
+    /// The less phases keep for later ones, the less memory slices take, and the more they compute.
+    #[test]
+    fn between_keeping_all_and_nothing_there_are_steps() {
+        let device = Device::cpu().unwrap();
+        let (traced, labels) = centered_layers();
+        let step = Step { traced: &traced, labels: &labels, executor: device.executor(), fuse: true, room: None };
+        let splitter = Splitter::new(&traced, &labels).unwrap();
+        let mut steps = Vec::new();
+        for keep in [1.0].into_iter().chain(KEPT) {
+            let plan = step.sliced(&splitter, 4, Way { keep, inside: None }).unwrap();
+            steps.push((plan.transient_bytes(), plan.predicted_seconds(&device.caps())));
+        }
+        println!("{steps:?}");
+        // What is computed again needs some room, too.
+        let down =
+            |above: &(u64, f64), below: &(u64, f64)| below.0 as f64 <= above.0 as f64 * 1.02 && above.1 <= below.1;
+        assert!(steps.is_sorted_by(down), "{steps:?}");
+        let (first, last) = (steps[0], steps[KEPT.len()]);
+        let between = |&&(bytes, seconds): &&(u64, f64)| {
+            bytes < first.0 && bytes > last.0 && seconds > first.1 && seconds < last.1 * 0.8
+        };
+        assert!(steps.iter().filter(between).count() >= 2, "{steps:?}");
+    }
+
+    /// What fits is not computed again from the start if some of it can be kept.
+    #[test]
+    fn phases_keep_as_much_as_fits() {
+        let device = Device::cpu().unwrap();
+        let (traced, labels) = centered_layers();
+        let step = Step { traced: &traced, labels: &labels, executor: device.executor(), fuse: true, room: None };
+        let splitter = Splitter::new(&traced, &labels).unwrap();
+        let at = |keep: f64| step.sliced(&splitter, 4, Way { keep, inside: None }).unwrap();
+        let (some, nothing) = (at(KEPT[2]), at(0.0));
+        let mut search =
+            Search { executor: device.executor(), room: some.transient_bytes(), fastest: None, smallest: some.clone() };
+        step.slices(&splitter, &mut search).unwrap();
+        let (seconds, plan) = search.fastest.unwrap();
+        assert!(plan.transient_bytes() <= some.transient_bytes());
+        assert!(seconds <= some.predicted_seconds(&device.caps()));
+        assert!(seconds < 0.8 * nothing.predicted_seconds(&device.caps()), "{}", plan.rung);
     }
 }
