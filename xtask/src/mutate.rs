@@ -67,21 +67,46 @@ fn no_fault(number: usize) -> String {
     format!("there are {} faults, counted from 0, and no number {number}", FAULTS.len())
 }
 
-/// Whether these tests build and pass. A fault that does not build is a mistake of the table, not a fault that was caught.
+/// Whether these tests build and pass, one target after the other: what fails ends it. A fault that does not build is a mistake of the
+/// table, not a fault that was caught.
 fn pass(sources: &Path, tests: &str) -> Result<bool, Box<dyn Error>> {
+    for target in targets(tests) {
+        if !passes(sources, &target)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Arguments for each target that these arguments of `cargo test` name. The unit tests come last: for them a crate is built again.
+fn targets(tests: &str) -> Vec<Vec<&str>> {
+    let words: Vec<&str> = tests.split_whitespace().collect();
+    let (package, chosen) = words.split_at(2);
+    let mut targets: Vec<Vec<&str>> = Vec::new();
+    for word in chosen {
+        match (word.starts_with("--"), targets.last_mut()) {
+            (false, Some(target)) => target.push(word),
+            _ => targets.push([package, &[*word]].concat()),
+        }
+    }
+    targets.sort_by_key(|target| target.contains(&"--lib"));
+    targets
+}
+
+fn passes(sources: &Path, target: &[&str]) -> Result<bool, Box<dyn Error>> {
     let cargo = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO"));
         command.current_dir(sources).env("CARGO_TARGET_DIR", sources.with_file_name("build"));
         command.env("CARGO_INCREMENTAL", "1").args(["--config", "profile.dev.package.addax-tensor.opt-level=1"]);
         command.args(["--config", "profile.dev.debug=false", "test", "--quiet"]);
-        command.args(tests.split_whitespace()).args(more);
+        command.args(target).args(more);
         // A group of its own, so that what hangs is ended with the tests that it started.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()
     };
     if !cargo(&["--no-run"])?.wait()?.success() {
-        return Err(format!("`cargo test {tests}` does not build").into());
+        return Err(format!("`cargo test {}` does not build", target.join(" ")).into());
     }
     let ended = within(PATIENCE, cargo(&[])?)?;
     Ok(ended.is_some_and(|status| status.success()))
@@ -132,6 +157,19 @@ fn copy_sources(root: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn targets_are_run_one_by_one() {
+        assert_eq!(
+            targets("-p tensor --lib --test rows --test half"),
+            [
+                ["-p", "tensor", "--test", "rows"].to_vec(),
+                vec!["-p", "tensor", "--test", "half"],
+                vec!["-p", "tensor", "--lib"]
+            ]
+        );
+        assert_eq!(targets("-p optim --lib --tests"), [["-p", "optim", "--tests"], ["-p", "optim", "--lib"]]);
+    }
 
     /// The table follows the sources: what a fault replaces is there, once.
     #[test]

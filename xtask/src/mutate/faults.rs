@@ -13,7 +13,7 @@ const fn fault(tests: &'static str, file: &'static str, from: &'static str, to: 
     Fault { tests, file, from, to }
 }
 
-const ENGINE: &str = "-p addax-tensor --lib --test engine --test random_graphs --test cpu_executor --test half";
+const ENGINE: &str = "-p addax-tensor --test random_graphs --test engine --test cpu_executor --test half --lib";
 const AWAITING: &str = "-p addax-tensor --test awaiting";
 const ROWS: &str = "-p addax-tensor --test rows";
 const UPDATES: &str = "-p addax-tensor --test updates";
@@ -21,15 +21,15 @@ const SPLITTING: &str = "-p addax-tensor --lib --test splitting";
 const RECOMPUTING: &str = "-p addax-tensor --lib --test recomputing";
 const COMPOSITES: &str = "-p addax-tensor --test composites";
 const KERAS_OPS: &str = "-p addax-tensor --test keras_ops";
-const GRADIENTS: &str = "-p addax-autodiff --lib --tests";
-const LAYERS: &str = "-p addax-layers --lib --tests";
-const OPTIMIZERS: &str = "-p addax-optim --lib --tests";
+const GRADIENTS: &str = "-p addax-autodiff --tests";
+const LAYERS: &str = "-p addax-layers --tests";
+const OPTIMIZERS: &str = "-p addax-optim --tests";
 const REFUSALS: &str = "-p addax --test refusals --test memory_report";
 const LADDER: &str = "-p addax --test ladder";
 const MEMORY: &str = "-p addax-tensor --lib --test memory";
 const LOST: &str = "-p addax --test lost_device";
 const TOLD: &str = "-p addax --test hints --test hooks";
-const LOSSES: &str = "-p addax-losses --lib --tests";
+const LOSSES: &str = "-p addax-losses --tests";
 
 /// Faults in the handling of axes, pads, strides and epilogues, in what keeps state safe, in the gradient table, optimizers and
 /// losses.
