@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
-use addax_tensor::{Array, DType, Device, Program, Tensor, Variable, plan::split::Rung};
+use addax_tensor::{Array, DType, Device, Program, Tensor, Variable, plan::split::Rung, testing::Faulty};
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
@@ -111,6 +111,20 @@ fn two_programs_alive_share_the_workspace() {
         }
     });
     assert!(device.memory().peak <= need + room(&b));
+}
+
+/// A device keeps the workspace for its next run, which is no reason to keep the device.
+#[test]
+fn a_device_goes_with_its_last_user() {
+    let _alone = alone();
+    let (device, executor) = Faulty::device().unwrap();
+    drop(net(&device, 64, 32, 1));
+    assert!(device.memory().live > 0, "it keeps nothing: the test says nothing");
+    let sum = on(&device, &[1.0; 8], &[8]).sum_all();
+    drop(device);
+    assert_eq!(sum.item::<f32>().unwrap(), 8.0, "a value keeps its device");
+    drop(sum);
+    assert_eq!(Arc::strong_count(&executor), 1, "the executor is still there");
 }
 
 #[test]
