@@ -131,6 +131,12 @@ pub const FAULTS: &[Fault] = &[
         "if !error.is_out_of_memory() || self.0.idle.bytes() > 0 {",
     ),
     fault(MEMORY, "tensor/src/runs.rs", "now.ended != seen", "now.ended < seen"),
+    fault(
+        MEMORY,
+        "tensor/src/run.rs",
+        "let base = device.staying() + absent(device, &feeds.inputs) + moved;",
+        "let base = device.staying() + moved;",
+    ),
     fault(ENGINE, "tensor/src/shape.rs", "(1, b) => Ok(b),", "(1, b) => Ok(b.min(2)),"),
     fault(
         ENGINE,
