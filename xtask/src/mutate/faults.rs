@@ -137,6 +137,12 @@ pub const FAULTS: &[Fault] = &[
         "let base = device.staying() + absent(device, &feeds.inputs) + moved;",
         "let base = device.staying() + moved;",
     ),
+    fault(
+        REFUSALS,
+        "model/src/save.rs",
+        "error.context(path.display())",
+        "Error::format(error.to_string()).context(path.display())",
+    ),
     fault(ENGINE, "tensor/src/shape.rs", "(1, b) => Ok(b),", "(1, b) => Ok(b.min(2)),"),
     fault(
         ENGINE,
