@@ -173,6 +173,14 @@ impl Binary {
             _ => dtype != DType::Bool,
         }
     }
+    /// The same function of truth values, where it gives a truth value again.
+    pub(crate) const fn of_truths(self) -> Option<Binary> {
+        match self {
+            Binary::Add | Binary::Max => Some(Binary::Or),
+            Binary::Mul | Binary::Min => Some(Binary::And),
+            _ => None,
+        }
+    }
 }
 
 /// What a reduction over axes computes.
@@ -213,6 +221,14 @@ impl ReduceOp {
         match self {
             ReduceOp::Any | ReduceOp::All => dtype == DType::Bool,
             _ => dtype != DType::Bool,
+        }
+    }
+    /// The same function of truth values, where it gives a truth value again.
+    pub(crate) const fn of_truths(self) -> Option<ReduceOp> {
+        match self {
+            ReduceOp::Max => Some(ReduceOp::Any),
+            ReduceOp::Min => Some(ReduceOp::All),
+            _ => None,
         }
     }
 }

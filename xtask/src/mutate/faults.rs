@@ -30,6 +30,7 @@ const MEMORY: &str = "-p addax-tensor --lib --test memory";
 const LOST: &str = "-p addax --test lost_device";
 const TOLD: &str = "-p addax --test hints --test hooks";
 const LOSSES: &str = "-p addax-losses --lib --tests";
+const PROMOTION: &str = "-p addax-tensor --test promotion";
 
 /// Faults in the handling of axes, pads, strides and epilogues, in what keeps state safe, in the gradient table, optimizers and
 /// losses.
@@ -142,6 +143,12 @@ pub const FAULTS: &[Fault] = &[
         "model/src/save.rs",
         "error.context(path.display())",
         "Error::format(error.to_string()).context(path.display())",
+    ),
+    fault(
+        PROMOTION,
+        "tensor/src/graph/op.rs",
+        "Binary::Mul | Binary::Min => Some(Binary::And),",
+        "Binary::Mul | Binary::Min => Some(Binary::Or),",
     ),
     fault(ENGINE, "tensor/src/shape.rs", "(1, b) => Ok(b),", "(1, b) => Ok(b.min(2)),"),
     fault(
