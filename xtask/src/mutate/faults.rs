@@ -146,7 +146,7 @@ pub const FAULTS: &[Fault] = &[
     ),
     fault(
         PROMOTION,
-        "tensor/src/graph/op.rs",
+        "tensor/src/graph/functions.rs",
         "Binary::Mul | Binary::Min => Some(Binary::And),",
         "Binary::Mul | Binary::Min => Some(Binary::Or),",
     ),
@@ -160,7 +160,7 @@ pub const FAULTS: &[Fault] = &[
     // Padding, strides, dilation.
     fault(
         ENGINE,
-        "tensor/src/graph/op.rs",
+        "tensor/src/graph/windows.rs",
         "let window = (k.max(1) - 1) * self.dilation[i] + 1;",
         "let window = (k.max(1) - 1) * self.dilation[0] + 1;",
     ),
