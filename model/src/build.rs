@@ -62,6 +62,10 @@ impl Model {
         };
         let first = record(BATCH)?;
         let second = record(OTHER_BATCH).map_err(|error| {
+            // A device that refuses or is gone says nothing about the number of samples.
+            if error.is_out_of_memory() || error.is_device_lost() {
+                return error;
+            }
             let what = Error::new(error.kind().clone());
             let told = Error::shape(format!(
                 "works for {BATCH} samples but not for {OTHER_BATCH}, so the number of samples is written into it: {what}"

@@ -80,7 +80,7 @@ impl Labels {
     pub fn check_batch(self, batch: &Batch) -> Result<()> {
         match &batch.y {
             Some(y) => self.check(y).map_err(|error| {
-                Error::data(format!("batch {}, which begins at row {}: {error}", batch.index, batch.first_row))
+                error.context(format!("batch {}, which begins at row {}", batch.index, batch.first_row))
             }),
             None => Ok(()),
         }

@@ -6,7 +6,7 @@ use crate::{
     evaluate::loader,
     fit::in_memory,
     hints::Voice,
-    options::{Fit, INFERENCE_BATCH, Rows, Validation},
+    options::{Common, Fit, INFERENCE_BATCH, Rows, Validation},
     passes::Passes,
     save::safetensors,
     seed::Seed,
@@ -42,17 +42,17 @@ pub(crate) fn fit<T: TrainStep>(step: &mut T, rows: Rows<'_>, fit: Fit<'_>) -> R
     let rows = parts.as_ref().map_or(rows, |(train, _)| Rows::from(train));
     let held_out = parts.as_ref().map(|(_, rest)| Rows::from(rest)).or(fit.validation.data);
     let seed = fit.seed.map_or_else(Seed::next, Seed::given);
-    let size = fit.batch_size.unwrap_or(BATCH);
+    let Common { batch_size, steps, callbacks, verbosity, quiet_hints } = fit.common;
+    let size = batch_size.unwrap_or(BATCH);
     let batches = if fit.shuffle { Batches::new(size).shuffle(seed.value) } else { Batches::new(size) };
-    let mut passes = Passes::new(rows, &batches, fit.initial_epoch as u64, fit.steps_per_epoch)?;
-    let silent = fit.verbosity == Verbosity::Silent;
-    let mut callbacks = CallbackList::for_run(fit.callbacks, fit.verbosity);
-    let mut workshop = Workshop::new(step, Voice::new(None, fit.verbosity, fit.quiet_hints), seed.value)?;
+    let mut passes = Passes::new(rows, &batches, fit.initial_epoch as u64, steps)?;
+    let mut callbacks = CallbackList::for_run(callbacks, verbosity);
+    let mut workshop = Workshop::new(step, Voice::new(None, verbosity, quiet_hints), seed.value)?;
     workshop.stop = fit.stop;
     workshop.epochs = fit.epochs;
-    workshop.steps = fit.steps_per_epoch.or(rows.source.rows().map(|n| batches.count(n)));
+    workshop.steps = steps.or(rows.source.rows().map(|n| batches.count(n)));
     workshop.voice.console.line(&format!("Training on {}, seed {}", workshop.device.name(), seed.told));
-    if !silent {
+    if verbosity != Verbosity::Silent {
         start::warn_of_debug_build(&workshop.voice);
     }
     let validation =

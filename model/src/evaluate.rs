@@ -4,7 +4,7 @@ use crate::{
     check::{self, Labels},
     hints::{RowsMark, Voice},
     model::Model,
-    options::{Evaluate, Rows},
+    options::{Common, Evaluate, INFERENCE_BATCH, Rows},
     session::Session,
     steps::{Feed, Steps},
 };
@@ -39,13 +39,15 @@ impl Model {
     }
     fn evaluate_told(&mut self, rows: Rows<'_>, how: Evaluate<'_>) -> Result<Logs> {
         self.compiled()?;
-        let voice = Voice::new(self.console.as_ref(), how.verbosity, how.quiet_hints);
-        let steps = rows.source.rows().map(|n| n.div_ceil(how.batch_size.max(1)));
-        let mut callbacks = CallbackList::for_run(how.callbacks, how.verbosity);
+        let Common { batch_size, steps, callbacks, verbosity, quiet_hints } = how.common;
+        let voice = Voice::new(self.console.as_ref(), verbosity, quiet_hints);
+        let batch_size = batch_size.unwrap_or(INFERENCE_BATCH);
+        let all = rows.source.rows().map(|n| n.div_ceil(batch_size.max(1)));
+        let mut callbacks = CallbackList::for_run(callbacks, verbosity);
         let mut session = Session::new(self, voice);
-        session.steps = how.steps.or(steps);
+        session.steps = steps.or(all);
         session.mark = session.model.was_validated().then(RowsMark::default);
-        let logs = session.evaluate_rows(&mut callbacks, rows, how.batch_size, how.steps, &mut Heard::default())?;
+        let logs = session.evaluate_rows(&mut callbacks, rows, batch_size, steps, &mut Heard::default())?;
         if let Some(mark) = session.mark {
             session.model.hint_test_rows(mark, &session.voice);
         }

@@ -5,7 +5,7 @@ use crate::{
     evaluate::Heard,
     hints::{RowsMark, Voice},
     model::Model,
-    options::{Fit, Rows, Validation},
+    options::{Common, Fit, Rows, Validation},
     passes::Passes,
     recovery::{RestorePoint, read},
     session::Session,
@@ -43,8 +43,8 @@ impl Model {
 
     fn fit_rows(&mut self, rows: Rows<'_>, fit: Fit<'_>) -> Result<History> {
         self.compiled()?;
-        let silent = fit.verbosity == Verbosity::Silent;
-        let voice = Voice::new(self.console.as_ref(), fit.verbosity, fit.quiet_hints);
+        let Common { batch_size, steps: limit, callbacks, verbosity, quiet_hints } = fit.common;
+        let voice = Voice::new(self.console.as_ref(), verbosity, quiet_hints);
         let parts: Option<(Dataset, Dataset)> = match (fit.validation.split, fit.validation.data) {
             (Some(fraction), None) => Some(in_memory(rows)?.validation_split(fraction)?),
             _ => None,
@@ -52,7 +52,7 @@ impl Model {
         let train = parts.as_ref().map_or(rows, |(train, _)| Rows::from(train));
         let held_out = parts.as_ref().map(|(_, rest)| Rows::from(rest)).or(fit.validation.data);
 
-        let batch_size = match (fit.batch_size, fit.steps_per_epoch, train.source.rows()) {
+        let batch_size = match (batch_size, limit, train.source.rows()) {
             (_, Some(0), _) => return Err(Error::argument("steps_per_epoch is 0; give at least 1")),
             (Some(size), ..) => size,
             (None, Some(steps), Some(rows)) => rows.div_ceil(steps),
@@ -62,7 +62,7 @@ impl Model {
         let batches = Batches::new(batch_size);
         let batches = if fit.shuffle { batches.shuffle(seed) } else { batches };
         let first_pass = self.epochs.max(fit.initial_epoch as u64);
-        let mut passes = Passes::new(train, &batches, first_pass, fit.steps_per_epoch)?;
+        let mut passes = Passes::new(train, &batches, first_pass, limit)?;
         let first = passes.peek()?;
         self.build_with(check::sample_shape(&first.x))?;
         self.prepare_training()?;
@@ -78,7 +78,7 @@ impl Model {
         let program = steps.program(self, feed)?;
         self.hint_before(&first.x, &voice);
         start::tell(self, &program, first.rows(), fit.seed, &voice);
-        if !silent {
+        if verbosity != Verbosity::Silent {
             start::warn_of_debug_build(&voice);
         }
         passes.give_back(first);
@@ -86,12 +86,12 @@ impl Model {
         if let Some((train, rest)) = &parts {
             self.hint_sorted(train, rest, &voice);
         }
-        let mut callbacks = CallbackList::for_run(fit.callbacks, fit.verbosity);
+        let mut callbacks = CallbackList::for_run(callbacks, verbosity);
         let mut session = Session::new(self, voice);
         session.mark = Some(RowsMark::default());
         session.stop = fit.stop;
         session.epochs = fit.epochs;
-        session.steps = fit.steps_per_epoch.or(train.source.rows().map(|n| batches.count(n)));
+        session.steps = limit.or(train.source.rows().map(|n| batches.count(n)));
         let mut run = Run {
             session,
             steps,

@@ -39,17 +39,13 @@ impl<'a> From<&'a Dataset> for Rows<'a> {
 /// # Ok::<(), addax::Error>(())
 /// ```
 pub struct Fit<'a> {
+    pub(crate) common: Common<'a>,
     pub(crate) epochs: usize,
     pub(crate) initial_epoch: usize,
-    pub(crate) batch_size: Option<usize>,
-    pub(crate) steps_per_epoch: Option<usize>,
     pub(crate) shuffle: bool,
     pub(crate) seed: Option<u64>,
     pub(crate) validation: Validation<'a>,
     pub(crate) class_weight: Option<BTreeMap<usize, f64>>,
-    pub(crate) callbacks: Vec<Box<dyn Callback + 'a>>,
-    pub(crate) verbosity: Verbosity,
-    pub(crate) quiet_hints: bool,
     pub(crate) stop: StopHandle,
     pub(crate) restore_every: usize,
 }
@@ -104,34 +100,20 @@ impl<'a> Fit<'a> {
     pub fn epochs(epochs: usize) -> Self {
         let validation = Validation { split: None, data: None, batch_size: None, steps: None, freq: Freq::Every(1) };
         Fit {
+            common: Common::new(Verbosity::Auto),
             epochs,
             initial_epoch: 0,
-            batch_size: None,
-            steps_per_epoch: None,
             shuffle: true,
             seed: None,
             validation,
             class_weight: None,
-            callbacks: Vec::new(),
-            verbosity: Verbosity::Auto,
-            quiet_hints: false,
             stop: StopHandle::default(),
             restore_every: 1000,
         }
     }
-    /// Rows of a step (default 32).
-    pub fn batch_size(mut self, rows: usize) -> Self {
-        self.batch_size = Some(rows);
-        self
-    }
     /// The number to call the first epoch by, when a training goes on; epochs count from 0.
     pub fn initial_epoch(mut self, epoch: usize) -> Self {
         self.initial_epoch = epoch;
-        self
-    }
-    /// An epoch ends after so many steps. Without a batch size, rows in memory are cut into so many batches.
-    pub fn steps_per_epoch(mut self, steps: usize) -> Self {
-        self.steps_per_epoch = Some(steps);
         self
     }
     /// Whether rows come in a new order each epoch (default), or in that of the data.
@@ -175,20 +157,10 @@ impl<'a> Fit<'a> {
         self.class_weight = Some(weights.into_iter().collect());
         self
     }
-    /// Adds a callback. Borrowed (`&mut early`) it can be read afterwards.
-    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
-        self.callbacks.push(Box::new(callback));
-        self
-    }
-    /// 0: nothing; 1: a bar; 2: a line per epoch.
-    pub fn verbose(mut self, verbosity: impl Into<Verbosity>) -> Self {
-        self.verbosity = verbosity.into();
-        self
-    }
     /// Says nothing about likely mistakes. Otherwise each is said once, on standard error where nothing else is shown. The
     /// environment's `ADDAX_HINTS=off` does it for all.
     pub fn quiet_hints(mut self, quiet: bool) -> Self {
-        self.quiet_hints = quiet;
+        self.common.quiet_hints = quiet;
         self
     }
     /// After how many steps within an epoch (default 1000, at least 1) to make another restore point, beside those at the beginning
@@ -211,52 +183,23 @@ impl<'a> Fit<'a> {
 
 /// How to evaluate.
 pub struct Evaluate<'a> {
-    pub(crate) batch_size: usize,
-    pub(crate) steps: Option<usize>,
-    pub(crate) callbacks: Vec<Box<dyn Callback + 'a>>,
-    pub(crate) verbosity: Verbosity,
-    pub(crate) quiet_hints: bool,
+    pub(crate) common: Common<'a>,
 }
-
-/// Rows that are evaluated or predicted at once unless told otherwise. Nothing is kept for a backward pass, so a batch can
-/// be larger than in training.
-pub(crate) const INFERENCE_BATCH: usize = 128;
 
 impl Default for Evaluate<'_> {
     fn default() -> Self {
-        let (callbacks, verbosity) = (Vec::new(), Verbosity::Silent);
-        Evaluate { batch_size: INFERENCE_BATCH, steps: None, callbacks, verbosity, quiet_hints: false }
+        Evaluate { common: Common::new(Verbosity::Silent) }
     }
 }
 
-impl<'a> Evaluate<'a> {
+impl Evaluate<'_> {
     /// Silent, in batches of 128.
     pub fn new() -> Self {
         Self::default()
     }
-    /// Rows of a step.
-    pub fn batch_size(mut self, rows: usize) -> Self {
-        self.batch_size = rows;
-        self
-    }
-    /// Ends after so many steps.
-    pub fn steps(mut self, steps: usize) -> Self {
-        self.steps = Some(steps);
-        self
-    }
-    /// Adds a callback.
-    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
-        self.callbacks.push(Box::new(callback));
-        self
-    }
-    /// 0: nothing; 1: a bar; 2: a line.
-    pub fn verbose(mut self, verbosity: impl Into<Verbosity>) -> Self {
-        self.verbosity = verbosity.into();
-        self
-    }
     /// Says nothing about likely mistakes, as [`Fit::quiet_hints`].
     pub fn quiet_hints(mut self, quiet: bool) -> Self {
-        self.quiet_hints = quiet;
+        self.common.quiet_hints = quiet;
         self
     }
 }
@@ -276,41 +219,81 @@ impl<'a> Evaluate<'a> {
 /// # Ok::<(), addax::Error>(())
 /// ```
 pub struct Predict<'a> {
-    pub(crate) batch_size: usize,
-    pub(crate) steps: Option<usize>,
-    pub(crate) callbacks: Vec<Box<dyn Callback + 'a>>,
-    pub(crate) verbosity: Verbosity,
+    pub(crate) common: Common<'a>,
 }
 
 impl Default for Predict<'_> {
     fn default() -> Self {
-        Predict { batch_size: INFERENCE_BATCH, steps: None, callbacks: Vec::new(), verbosity: Verbosity::Silent }
+        Predict { common: Common { quiet_hints: true, ..Common::new(Verbosity::Silent) } }
     }
 }
 
-impl<'a> Predict<'a> {
+impl Predict<'_> {
     /// Silent, in batches of 128.
     pub fn new() -> Self {
         Self::default()
     }
-    /// Rows of a step.
-    pub fn batch_size(mut self, rows: usize) -> Self {
-        self.batch_size = rows;
-        self
+}
+
+/// Rows that are evaluated or predicted at once unless told otherwise. Nothing is kept for a backward pass, so a batch can
+/// be larger than in training.
+pub(crate) const INFERENCE_BATCH: usize = 128;
+
+/// What each of them can be told.
+pub(crate) struct Common<'a> {
+    pub batch_size: Option<usize>,
+    /// Of an epoch, where there are epochs.
+    pub steps: Option<usize>,
+    pub callbacks: Vec<Box<dyn Callback + 'a>>,
+    pub verbosity: Verbosity,
+    pub quiet_hints: bool,
+}
+
+impl Common<'_> {
+    fn new(verbosity: Verbosity) -> Self {
+        Common { batch_size: None, steps: None, callbacks: Vec::new(), verbosity, quiet_hints: false }
     }
+}
+
+/// The methods that tell it. Steps have the name and the meaning that Keras gives them there.
+macro_rules! common_methods {
+    ($options:ident, $batch:literal, $(#[$doc:meta])* $steps:ident) => {
+        impl<'a> $options<'a> {
+            #[doc = concat!("Rows of a step (default ", $batch, ").")]
+            pub fn batch_size(mut self, rows: usize) -> Self {
+                self.common.batch_size = Some(rows);
+                self
+            }
+            $(#[$doc])*
+            pub fn $steps(mut self, steps: usize) -> Self {
+                self.common.steps = Some(steps);
+                self
+            }
+            /// Adds a callback. Borrowed (`&mut early`) it can be read afterwards.
+            pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
+                self.common.callbacks.push(Box::new(callback));
+                self
+            }
+            /// 0: nothing; 1: a bar; 2: a line, per epoch where there are epochs.
+            pub fn verbose(mut self, verbosity: impl Into<Verbosity>) -> Self {
+                self.common.verbosity = verbosity.into();
+                self
+            }
+        }
+    };
+}
+common_methods! {
+    Fit, "32",
+    /// An epoch ends after so many steps. Without a batch size, rows in memory are cut into so many batches.
+    steps_per_epoch
+}
+common_methods! {
+    Evaluate, "128",
+    /// Ends after so many steps.
+    steps
+}
+common_methods! {
+    Predict, "128",
     /// Ends after so many steps, with the outputs so far.
-    pub fn steps(mut self, steps: usize) -> Self {
-        self.steps = Some(steps);
-        self
-    }
-    /// Adds a callback.
-    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
-        self.callbacks.push(Box::new(callback));
-        self
-    }
-    /// 0: nothing; 1: a bar; 2: a line.
-    pub fn verbose(mut self, verbosity: impl Into<Verbosity>) -> Self {
-        self.verbosity = verbosity.into();
-        self
-    }
+    steps
 }

@@ -4,7 +4,7 @@ use crate::{
     batch_size, check,
     hints::Voice,
     model::Model,
-    options::{INFERENCE_BATCH, Predict},
+    options::{Common, INFERENCE_BATCH, Predict},
     programs::Kin,
     session::Session,
 };
@@ -68,20 +68,22 @@ impl Model {
     }
 
     fn predict_told(&mut self, x: &Array, how: Predict<'_>) -> Result<Array> {
-        check_rows(x, how.batch_size)?;
-        if how.steps == Some(0) {
+        let Common { batch_size, steps, callbacks, verbosity, quiet_hints } = how.common;
+        let batch_size = batch_size.unwrap_or(INFERENCE_BATCH);
+        check_rows(x, batch_size)?;
+        if steps == Some(0) {
             return Err(Error::argument("steps is 0; give at least 1"));
         }
-        let voice = Voice::new(self.console.as_ref(), how.verbosity, true);
-        let batches = x.rows().div_ceil(how.batch_size).min(how.steps.unwrap_or(usize::MAX));
-        let mut callbacks = CallbackList::for_run(how.callbacks, how.verbosity);
+        let voice = Voice::new(self.console.as_ref(), verbosity, quiet_hints);
+        let batches = x.rows().div_ceil(batch_size).min(steps.unwrap_or(usize::MAX));
+        let mut callbacks = CallbackList::for_run(callbacks, verbosity);
         let mut session = Session::new(self, voice);
         session.steps = Some(batches);
         let mut outputs = Outputs::default();
         callbacks.on_predict_begin(&mut Logs::new(), &mut session)?;
         for batch in 0..batches {
             callbacks.on_predict_batch_begin(batch, &mut Logs::new(), &mut session)?;
-            let y = session.model.predict_batch(batch_of(x, batch, how.batch_size)?.as_ref())?;
+            let y = session.model.predict_batch(batch_of(x, batch, batch_size)?.as_ref())?;
             outputs.push(&y);
             let mut logs = logs! { "outputs" => Tensor::from_array(y) };
             callbacks.on_predict_batch_end(batch, &mut logs, &mut session)?;

@@ -133,7 +133,7 @@ impl Model {
 
 /// A mistake in labels or predictions: the line that matters is the one that gave the data.
 fn of_loss(name: &str, error: &Error) -> Error {
-    Error::shape(format!("loss \"{name}\": {}", Error::new(error.kind().clone()))).caused_by(error.clone())
+    Error::new(error.kind().clone()).context(format!("loss \"{name}\"")).caused_by(error.clone())
 }
 
 /// A gradient for each variable, none for those that the loss does not depend on.

@@ -261,5 +261,5 @@ pub(crate) fn safetensors(path: &Path) -> Result<&Path> {
 
 /// The same error with the file's name.
 fn in_file(error: Error, path: &Path) -> Error {
-    Error::format(format!("{}: {error}", path.display())).caused_by(error)
+    error.context(path.display())
 }

@@ -101,6 +101,28 @@ fn a_refusal_tells_what_would_fit() {
     }
 }
 
+/// What is refused while a file is read names the file, stays a refusal, and changes nothing.
+#[test]
+fn weights_of_a_file_without_room_are_refused_as_such() {
+    let device = Device::cpu().unwrap();
+    let mut model = model(&device);
+    train(&mut model, 4).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("early.safetensors");
+    model.save_weights(&path).unwrap();
+    train(&mut model, 4).unwrap();
+    let before = model.weights().unwrap();
+    device.set_memory_limit(Some(1));
+    let error = model.load_weights(&path).unwrap_err();
+    assert!(error.is_out_of_memory(), "{error}");
+    assert_eq!(report(&error).budget, 1);
+    assert!(error.to_string().starts_with(&format!("{}: out of memory on cpu", path.display())), "{error}");
+    device.set_memory_limit(None);
+    assert_eq!(model.weights().unwrap(), before);
+    model.load_weights(&path).unwrap();
+    assert_ne!(model.weights().unwrap(), before);
+}
+
 /// Each size of batch has a program with memory for its inputs and outputs. That memory is no reason to refuse another size.
 #[test]
 fn predictions_of_many_sizes_need_no_more_than_the_largest() {

@@ -6,7 +6,7 @@ use crate::{
     executor::{Caps, Executor},
     graph::lock,
     idle::{Buffers, Idle},
-    memory::{self, Meter, Storage},
+    memory::{self, Counted, Meter, Storage},
     plan::{cache::PlanCache, split::Rung},
     platform,
     runs::Runs,
@@ -37,6 +37,9 @@ pub struct Device(Arc<Inner>);
 
 struct Inner {
     name: String,
+    /// Memory for the next run. Nothing that a device keeps holds the device, so it goes with its last user; the workspace goes
+    /// before what made it.
+    workspace: Mutex<Option<Workspace>>,
     executor: Box<dyn Executor>,
     /// Bytes in use, the executor's own included.
     meter: Meter,
@@ -45,7 +48,6 @@ struct Inner {
     limit: AtomicU64,
     /// What refusals of the device itself have taught.
     learned: AtomicU64,
-    pub(crate) workspace: Mutex<Option<Workspace>>,
     idle: Idle,
     runs: Runs,
     plans: Mutex<PlanCache>,
@@ -85,12 +87,12 @@ impl Device {
     pub fn from_executor(executor: Box<dyn Executor>) -> Device {
         Device(Arc::new(Inner {
             name: executor.name(),
+            workspace: Mutex::new(None),
             meter: executor.meter(),
             executor,
             counts: Counts::default(),
             limit: AtomicU64::new(u64::MAX),
             learned: AtomicU64::new(u64::MAX),
-            workspace: Mutex::new(None),
             idle: Idle::default(),
             runs: Runs::default(),
             plans: Mutex::new(PlanCache::default()),
@@ -245,6 +247,10 @@ impl Device {
     }
     /// Takes counted, zeroed memory, or refuses. Before it refuses, programs that do not run let go of theirs.
     pub(crate) fn alloc(&self, bytes: u64) -> Result<Storage> {
+        Ok(Storage::new(self.clone(), self.lease(bytes)?))
+    }
+    /// [`alloc`](Device::alloc) for the device itself to keep.
+    pub(crate) fn lease(&self, bytes: u64) -> Result<Counted> {
         self.take(bytes).or_else(|error| {
             if !error.is_out_of_memory() || self.0.idle.let_go() == 0 {
                 return Err(error);
@@ -253,7 +259,7 @@ impl Device {
             self.take(bytes)
         })
     }
-    fn take(&self, bytes: u64) -> Result<Storage> {
+    fn take(&self, bytes: u64) -> Result<Counted> {
         let budget = self.budget();
         let (taken, live) = self.0.meter.ask(bytes);
         if live > budget {
@@ -267,7 +273,7 @@ impl Device {
         })?;
         self.0.meter.reached(live);
         self.0.counts.allocations.fetch_add(1, Ordering::Relaxed);
-        Ok(Storage::new(self.clone(), buffer, taken))
+        Ok(Counted::new(buffer, taken))
     }
     /// The error of a plan that does not fit; device and budget are filled in.
     pub(crate) fn out_of_memory(&self, report: OutOfMemory) -> Error {

@@ -137,13 +137,14 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// An error of Addax: a kind, the path of layers it passed through, the caller's line, and its cause.
+/// An error of Addax: a kind, what it is about, the path of layers it passed through, the caller's line, and its cause.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
+    context: Vec<String>,
     path: Vec<String>,
     origin: Option<&'static Location<'static>>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -152,7 +153,7 @@ struct Inner {
 impl Error {
     /// A new error of this kind, without a location.
     pub fn new(kind: ErrorKind) -> Self {
-        Error(Box::new(Inner { kind, path: Vec::new(), origin: None, source: None }))
+        Error(Box::new(Inner { kind, context: Vec::new(), path: Vec::new(), origin: None, source: None }))
     }
     /// Shapes do not fit.
     pub fn shape(message: impl Into<String>) -> Self {
@@ -212,6 +213,17 @@ impl Error {
         self.0.source = Some(Arc::new(source));
         self
     }
+    /// Adds what it is about in front of everything, such as the file that was read. What went wrong stays what it was.
+    ///
+    /// ```
+    /// let error = addax_tensor::Error::shape("expected 2 axes").inside("dense").context("weights.safetensors");
+    /// assert_eq!(error.to_string(), "weights.safetensors: layer \"dense\": expected 2 axes");
+    /// assert!(matches!(error.kind(), addax_tensor::ErrorKind::Shape(_)));
+    /// ```
+    pub fn context(mut self, what: impl fmt::Display) -> Self {
+        self.0.context.insert(0, what.to_string());
+        self
+    }
     /// Adds the caller's line, unless one is known already.
     pub fn at(mut self, origin: &'static Location<'static>) -> Self {
         self.0.origin.get_or_insert(origin);
@@ -246,6 +258,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for what in &self.0.context {
+            write!(f, "{what}: ")?;
+        }
         if !self.0.path.is_empty() {
             write!(f, "layer \"{}\": ", self.0.path.join("/"))?;
         }

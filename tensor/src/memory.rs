@@ -99,20 +99,40 @@ impl Drop for Metered {
     }
 }
 
-/// Device memory that gives its bytes back to the count when its last handle drops.
+/// An executor's memory that gives its bytes back to the count when it drops. It holds no device, so a device may keep it.
+pub(crate) struct Counted {
+    // Dropped in this order: memory goes before its count.
+    buffer: Buffer,
+    taken: Metered,
+}
+
+impl Counted {
+    pub(crate) fn new(buffer: Buffer, taken: Metered) -> Self {
+        Counted { buffer, taken }
+    }
+    /// Its length.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.taken.bytes()
+    }
+    /// From this byte on.
+    pub(crate) fn bound(&self, offset: u64) -> Bound {
+        Bound { buffer: self.buffer.clone(), offset }
+    }
+}
+
+/// Device memory that gives its bytes back to the count when its last handle drops. Whoever has one keeps the device.
 #[derive(Clone)]
 pub struct Storage(Arc<Inner>);
 
 struct Inner {
-    // Dropped in this order: memory goes before its count, which goes before the device.
-    buffer: Buffer,
-    taken: Metered,
+    // Dropped in this order: memory goes before the device.
+    memory: Counted,
     device: Device,
 }
 
 impl Storage {
-    pub(crate) fn new(device: Device, buffer: Buffer, taken: Metered) -> Self {
-        Storage(Arc::new(Inner { buffer, taken, device }))
+    pub(crate) fn new(device: Device, memory: Counted) -> Self {
+        Storage(Arc::new(Inner { memory, device }))
     }
     /// The device it lies on.
     pub fn device(&self) -> &Device {
@@ -120,14 +140,14 @@ impl Storage {
     }
     /// Its length.
     pub fn bytes(&self) -> u64 {
-        self.0.taken.bytes()
+        self.0.memory.bytes()
     }
     /// Whether this is its only handle.
     pub(crate) fn is_unique(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
     pub(crate) fn bound(&self) -> Bound {
-        Bound { buffer: self.0.buffer.clone(), offset: 0 }
+        self.0.memory.bound(0)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
         split::Rung,
         trace::trace,
     },
-    run::{absent, alloc_or_trim, descend, execute, hold, no_value, on_device, replacements, room, upload},
+    run::{absent, alloc_or_trim, descend, execute, hold, no_value, replacements, resident, room, upload},
     variable::{Held, Variable},
 };
 use std::{
@@ -99,10 +99,7 @@ impl Program {
         let metas = placeholders.iter().map(meta_of).collect::<Result<Vec<_>>>()?;
         let leaves: Vec<Tensor> = placeholders.iter().cloned().chain(read_only.iter().map(Variable::value)).collect();
         let (traced, feeds) = trace(&leaves, outputs, &updates)?;
-        let mut constants = Vec::new();
-        for leaf in &feeds.inputs[leaves.len()..] {
-            constants.push(on_device(device, leaf).await?);
-        }
+        let constants = resident(device, &traced, &feeds, leaves.len(), &states).await?;
         let own: u64 = placeholders.iter().filter_map(|p| p.meta().ok()).map(Meta::bytes).sum();
         let prepared = PlanCache::prepare(device, traced, feeds.labels, device.room().saturating_sub(own)).await?;
         let memory = Arc::default();

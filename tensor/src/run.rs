@@ -12,7 +12,7 @@ use crate::{
     memory::Storage,
     plan::{
         Source,
-        cache::{self, PlanCache, Prepared},
+        cache::{PlanCache, Prepared},
         split::Rung,
         trace::{Feeds, Traced, trace},
     },
@@ -127,18 +127,7 @@ pub(crate) fn device_of(leaves: &[Tensor]) -> Result<Device> {
 
 /// Plans a graph, binds fresh memory, runs, returns the outputs and the rung that they were computed on.
 async fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &[Variable]) -> Result<(Vec<Storage>, Rung)> {
-    let mut inputs = Vec::with_capacity(feeds.inputs.len());
-    for input in &feeds.inputs {
-        match on_device(device, input).await {
-            Ok(storage) => inputs.push(storage),
-            Err(error) => {
-                drop(inputs);
-                let moved = replacements(device, &hold(device, states).await?);
-                let base = device.staying() + absent(device, &feeds.inputs) + moved;
-                return Err(cache::refusal(device, &traced, &feeds.labels, true, error, base));
-            }
-        }
-    }
+    let inputs = resident(device, &traced, feeds, 0, states).await?;
     let room = room(device, 0, &hold(device, states).await?);
     let mut prepared = PlanCache::prepare(device, traced, feeds.labels.clone(), room).await?;
     let attempt = |prepared: &Prepared, states: &mut [Held]| {
@@ -152,6 +141,29 @@ async fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &[Variable
         Ok((outputs, prepared.plan.rung))
     };
     descend(device, &mut prepared, 0, states, attempt).await
+}
+
+/// A graph's inputs from this one on, on the device. Where one has no room, the refusal is that of the whole step.
+pub(crate) async fn resident(
+    device: &Device,
+    traced: &Traced,
+    feeds: &Feeds,
+    first: usize,
+    states: &[Variable],
+) -> Result<Vec<Storage>> {
+    let mut inputs = Vec::new();
+    for input in feeds.inputs.iter().skip(first) {
+        match on_device(device, input).await {
+            Ok(storage) => inputs.push(storage),
+            Err(error) => {
+                drop(inputs);
+                let moved = replacements(device, &hold(device, states).await?);
+                let base = device.staying() + absent(device, &feeds.inputs) + moved;
+                return Err(PlanCache::refused_graph(device, traced, &feeds.labels, error, base));
+            }
+        }
+    }
+    Ok(inputs)
 }
 
 /// Tries a step, and when memory is refused, again on a lower rung of the ladder, as long as there is one. A refusal comes before

@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     executor::Bound,
     graph::lock,
-    memory::Storage,
+    memory::Counted,
     plan::{Plan, Source},
     runs::Running,
 };
@@ -13,9 +13,9 @@ use crate::{
 /// Leased memory for one run.
 #[derive(Default)]
 pub(crate) struct Workspace {
-    arena: Option<Storage>,
-    slots: Vec<Storage>,
-    scratch: Option<Storage>,
+    arena: Option<Counted>,
+    slots: Vec<Counted>,
+    scratch: Option<Counted>,
     /// While it is leased.
     running: Option<Running>,
 }
@@ -79,25 +79,25 @@ impl Workspace {
 
     /// Bytes it holds.
     pub(crate) fn bytes(&self) -> u64 {
-        self.arena.iter().chain(&self.slots).chain(&self.scratch).map(Storage::bytes).sum()
+        self.arena.iter().chain(&self.slots).chain(&self.scratch).map(Counted::bytes).sum()
     }
 
     /// Where a buffer of the plan lies in this workspace.
     pub(crate) fn bound(&self, source: Source) -> Option<Bound> {
         match source {
-            Source::Workspace(offset) => self.arena.as_ref().map(|arena| Bound { offset, ..arena.bound() }),
-            Source::Slot(n) => self.slots.get(n).map(Storage::bound),
-            Source::Scratch => self.scratch.as_ref().map(Storage::bound),
+            Source::Workspace(offset) => self.arena.as_ref().map(|arena| arena.bound(offset)),
+            Source::Slot(n) => self.slots.get(n).map(|slot| slot.bound(0)),
+            Source::Scratch => self.scratch.as_ref().map(|scratch| scratch.bound(0)),
             Source::Input(_) | Source::State(_) | Source::Output(_) => None,
         }
     }
 }
 
-fn grow(storage: &mut Option<Storage>, device: &Device, bytes: u64) -> Result<()> {
-    if bytes > 0 && storage.as_ref().is_none_or(|s| s.bytes() < bytes) {
+fn grow(memory: &mut Option<Counted>, device: &Device, bytes: u64) -> Result<()> {
+    if bytes > 0 && memory.as_ref().is_none_or(|m| m.bytes() < bytes) {
         // The smaller one goes first, so that both never count at once.
-        *storage = None;
-        *storage = Some(device.alloc(bytes)?);
+        *memory = None;
+        *memory = Some(device.lease(bytes)?);
     }
     Ok(())
 }

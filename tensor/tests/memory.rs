@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
-use addax_tensor::{Array, DType, Device, Program, Tensor, Variable, plan::split::Rung};
+use addax_tensor::{Array, DType, Device, ErrorKind, Program, Tensor, Variable, plan::split::Rung, testing::Faulty};
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
@@ -111,6 +111,44 @@ fn two_programs_alive_share_the_workspace() {
         }
     });
     assert!(device.memory().peak <= need + room(&a));
+}
+
+/// A device keeps the workspace for its next run, which is no reason to keep the device.
+#[test]
+fn a_device_goes_with_its_last_user() {
+    let _alone = alone();
+    let (device, executor) = Faulty::device().unwrap();
+    drop(net(&device, 64, 32, 1));
+    assert!(device.memory().live > 0, "it keeps nothing: the test says nothing");
+    let sum = on(&device, &[1.0; 8], &[8]).sum_all();
+    drop(device);
+    assert_eq!(sum.item::<f32>().unwrap(), 8.0, "a value keeps its device");
+    drop(sum);
+    assert_eq!(Arc::strong_count(&executor), 1, "the executor is still there");
+}
+
+/// A program whose captured data has no room is refused as a step is: the report tells the least budget, to the byte.
+#[test]
+fn captured_data_without_room_is_refused_with_a_report() {
+    let _alone = alone();
+    let data = |rows: usize| Array::new([rows, 64], &vec![0.5f32; rows * 64]).unwrap();
+    let operation = |device: &Device| {
+        let (big, small) = (Tensor::from(data(512)), Tensor::from(data(64)));
+        let x = Tensor::placeholder(0, DType::F32, [64, 64]).of_samples();
+        let y = x.matmul(&small).tanh().matmul(&big.t()).tanh().sum(-1);
+        Program::capture(device, &[x], &[y], &[], &[])?.run(&[&data(64)]).map(drop)
+    };
+    let device = Device::cpu().unwrap();
+    device.set_memory_limit(Some(64 * 64 * 4));
+    let error = operation(&device).unwrap_err();
+    let ErrorKind::OutOfMemory(report) = error.kind() else { panic!("{error}") };
+    assert!(!report.largest.is_empty(), "{error}");
+    let floor = report.floor.unwrap();
+    assert!(floor > 512 * 64 * 4, "{error}");
+    device.set_memory_limit(Some(floor - 1));
+    assert!(operation(&device).unwrap_err().is_out_of_memory());
+    device.set_memory_limit(Some(floor));
+    operation(&device).unwrap();
 }
 
 #[test]

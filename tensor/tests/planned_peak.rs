@@ -1,11 +1,15 @@
-//! The planned peak against what the process really takes: a counting global allocator, in a test binary of its own.
+//! The planned peak against what the process really takes, and what it gives back: a counting global allocator, in a test binary of
+//! its own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
-use addax_tensor::{Array, DType, Device, Program, Tensor, Variable};
+use addax_tensor::{Array, DType, Device, Program, Tensor, Variable, cpu::CpuExecutor};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 struct Counting;
@@ -42,8 +46,47 @@ static COUNTING: Counting = Counting;
 
 const MIB: u64 = 1 << 20;
 
+/// Counts are the process' own, so these tests run one after the other.
+fn alone() -> MutexGuard<'static, ()> {
+    static COUNTING: Mutex<()> = Mutex::new(());
+    COUNTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Worker threads of all CPU devices, where the system tells.
+fn workers() -> usize {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return 0 };
+    let name = |thread: &std::fs::DirEntry| std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+    threads.flatten().filter(|thread| name(thread).starts_with("addax-cpu")).count()
+}
+
+/// Fifty devices, each with a run behind it: neither their memory nor their threads stay when the last handle goes.
+#[test]
+fn devices_leave_nothing_behind() {
+    let _alone = alone();
+    let use_one = || {
+        let device = Device::from_executor(Box::new(CpuExecutor::with_threads(3).unwrap()));
+        let x = Tensor::placeholder(0, DType::F32, [512, 512]);
+        // A sum of a product that is read twice, so that it lies in the workspace.
+        let product = x.matmul(&x).tanh();
+        let y = &product / product.sum_keepdims(-1);
+        let program = Program::capture(&device, &[x], &[y], &[], &[]).unwrap();
+        program.run(&[&Array::zeros(DType::F32, [512, 512])]).unwrap();
+        assert!(program.plan().workspace >= MIB, "the workspace is small: the test says nothing");
+    };
+    use_one();
+    let before = (LIVE.load(Ordering::Relaxed), workers());
+    for _ in 0..50 {
+        use_one();
+    }
+    let after = (LIVE.load(Ordering::Relaxed), workers());
+    assert!(after.0 < before.0 + MIB / 4, "{} KiB stay of fifty devices", (after.0 - before.0) / 1024);
+    assert_eq!(after.1, before.1, "worker threads stay");
+    assert_eq!(after.1, 0);
+}
+
 #[test]
 fn a_plan_takes_what_it_said() {
+    let _alone = alone();
     let device = Device::cpu().unwrap();
     let before = LIVE.load(Ordering::Relaxed);
     let (rows, wide) = (6144, 4096);

@@ -7,7 +7,7 @@
 //! | file | idea |
 //! | --- | --- |
 //! | `compile` | a plan's steps, checked and prepared |
-//! | `program`, `bounds`, `tile` | blocks: coalesced axes, checked accesses, registers; running them over tiles |
+//! | `program`, `coalesce`, `bounds`, `settle`, `tile` | blocks: coalesced axes, checked accesses, registers; running them over tiles |
 //! | `element`, `lanes`, `storage` | functions of elements; their loops; loads and stores of every type |
 //! | `pairs`, `random` | instructions that become one loop; random bits |
 //! | `map`, `reduce`, `rows`, `matmul`, `conv`, `pooling`, `gather`, `line` | what comes before a block |
@@ -24,6 +24,7 @@
 //! ```
 
 mod bounds;
+mod coalesce;
 mod compile;
 mod conv;
 mod element;
@@ -42,6 +43,7 @@ mod program;
 mod random;
 mod reduce;
 mod rows;
+mod settle;
 mod simd;
 mod storage;
 mod threads;

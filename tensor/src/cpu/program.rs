@@ -6,22 +6,21 @@
 //! span them, and only loads that are dense over the whole space avoid a copy.
 
 use super::{
+    coalesce::{Axes, Limit, Line, MAX_RANK},
     element::{self, Outer},
     lanes::{COPIES, LANES, Loop, OPERANDS},
     memory::Mem,
-    pairs, storage,
+    pairs, settle, storage,
 };
 use crate::{
     dtype::DType,
     error::{Error, Result},
     graph::{Binary, Unary},
-    plan::expr::{Access, Affine, Block, Guard, Inst, Reg},
+    plan::expr::{Access, Block, Inst, Reg},
 };
 
 /// Most instructions of a block.
 pub(super) const MAX_INSTS: usize = 128;
-/// Most axes of a space after coalescing.
-pub(super) const MAX_RANK: usize = 8;
 /// Bytes of registers of one thread, and of the copies of words that are the same for all elements.
 pub(super) const REGISTER_BYTES: usize = 512 << 10;
 /// Bytes of slots of one thread.
@@ -44,29 +43,6 @@ pub(super) struct ArgInfo {
     pub same_as: usize,
 }
 
-/// An affine function of a coalesced index.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
-    pub base: i64,
-    pub strides: [i64; MAX_RANK],
-}
-
-impl Line {
-    pub(super) fn at(&self, index: &[usize]) -> i64 {
-        self.base + self.strides.iter().zip(index).map(|(s, &i)| s * i as i64).sum::<i64>()
-    }
-    fn is_constant(&self) -> bool {
-        self.strides.iter().all(|&s| s == 0)
-    }
-}
-
-/// Holds where `0 <= line < len`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limit {
-    pub line: Line,
-    pub len: i64,
-}
-
 /// A checked access.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -80,7 +56,7 @@ pub(super) struct Place {
 
 impl Place {
     /// Whether it is the same element of the same argument at every index.
-    fn is_same(&self, other: &Place) -> bool {
+    pub(super) fn is_same(&self, other: &Place) -> bool {
         let lines = (self.line.base, self.line.strides) == (other.line.base, other.line.strides);
         self.arg == other.arg && lines && self.limits.is_empty() && other.limits.is_empty()
     }
@@ -320,15 +296,15 @@ impl Program {
         let inner = axes.lens[axes.rank - 1];
         let spanning = inner <= SHORT_ROW && axes.rank > 1;
         if spanning {
-            find_rows(args, &mut ops, &stores, axes.rank);
+            settle::find_rows(args, &mut ops, &stores, axes.rank);
         }
-        let slots = place_registers(&mut ops, &stores);
+        let slots = settle::place_registers(&mut ops, &stores);
         let pitch = TILE.min((REGISTER_BYTES - ROOM_BYTES * MAX_INSTS) / (4 * slots.max(1)) / LANES * LANES);
         // Whole rows, and whole vectors too if so many rows fit.
         let vectors = inner << (LANES.trailing_zeros() - inner.trailing_zeros().min(LANES.trailing_zeros()));
         let unit = if vectors <= pitch { vectors } else { inner };
         let tile = if spanning { pitch / unit * unit } else { pitch };
-        settle_aliases(args, &mut ops, &stores, axes.rank, spanning);
+        settle::settle_aliases(args, &mut ops, &stores, axes.rank, spanning);
         Ok(Program { rank: axes.rank, axes: axes.lens, inner, spanning, tile, pitch, ops, stores })
     }
     /// Whether all the block does is to write the core's result, as it is, to consecutive elements of one argument: number
@@ -398,195 +374,6 @@ fn check_types(inst: &Inst, dtype: DType, dtypes: &[DType]) -> Result<(), String
         };
     let operands: Vec<&str> = Block::operands(inst).iter().map(|&r| of(r).name()).collect();
     if fits { Ok(()) } else { Err(format!("{inst:?} cannot make {dtype} of {operands:?}")) }
-}
-
-/// Finds what is the same in every row.
-fn find_rows(args: &[ArgInfo], ops: &mut [Op], stores: &[(usize, Place)], rank: usize) {
-    let of_row = |line: &Line| line.strides[..rank - 1].iter().all(|&s| s == 0);
-    // What is written is the tile's own, and so is what is handed on.
-    let mut own: Vec<bool> = ops.iter().map(|_| false).collect();
-    for (at, op) in ops.iter().enumerate() {
-        if let Kind::Keep(_, from) = op.kind {
-            own[from] = true;
-        }
-        own[at] |= at + 1 == ops.len();
-    }
-    stores.iter().for_each(|(reg, _)| own[*reg] = true);
-    for at in 0..ops.len() {
-        let op = &ops[at];
-        let same = match &op.kind {
-            Kind::Load(place) => {
-                let changes = stores.iter().any(|(_, to)| args[to.arg].same_as == args[place.arg].same_as);
-                !changes && place.limits.is_empty() && of_row(&place.line)
-            }
-            Kind::Index(line) => of_row(line),
-            kind => op.run.is_some() && kind.operands().all(|r| ops[r].constant || ops[r].of_row),
-        };
-        ops[at].of_row = same && !op.constant && !own[at];
-    }
-}
-
-/// Gives every result a buffer, so that few are in use at once; returns their number. What tiles share has a buffer to itself.
-fn place_registers(ops: &mut [Op], stores: &[(usize, Place)]) -> usize {
-    let mut last_use = vec![0; ops.len()];
-    for (at, op) in ops.iter().enumerate() {
-        op.kind.operands().for_each(|r| last_use[r] = at);
-    }
-    for (reg, _) in stores {
-        last_use[*reg] = usize::MAX;
-    }
-    // The last one is the value of a `load` hole.
-    if let Some(last) = last_use.last_mut() {
-        *last = usize::MAX;
-    }
-    let mut free = Vec::new();
-    let mut count = 0;
-    for at in 0..ops.len() {
-        if ops[at].of_row {
-            ops[at].slot = count;
-            count += 1;
-            continue;
-        }
-        // Taken before those of the operands are given back: a result never overwrites what it is computed from.
-        ops[at].slot = free.pop().unwrap_or_else(|| {
-            count += 1;
-            count - 1
-        });
-        let mut operands: Vec<usize> = ops[at].kind.operands().collect();
-        operands.sort_unstable();
-        operands.dedup();
-        free.extend(operands.iter().filter(|&&r| last_use[r] == at && !ops[r].of_row).map(|&r| ops[r].slot));
-        if last_use[at] <= at {
-            free.push(ops[at].slot);
-        }
-    }
-    count
-}
-
-/// Decides which results are computed in the memory they are stored to, and which loads must be copied first.
-fn settle_aliases(args: &[ArgInfo], ops: &mut [Op], stores: &[(usize, Place)], rank: usize, spanning: bool) {
-    let memory = |place: &Place| args[place.arg].same_as;
-    let mut last_use = vec![0; ops.len()];
-    for (at, op) in ops.iter().enumerate() {
-        op.kind.operands().for_each(|r| last_use[r] = at);
-    }
-    stores.iter().for_each(|(reg, _)| last_use[*reg] = usize::MAX);
-    for (number, (reg, place)) in stores.iter().enumerate() {
-        // Nobody may need what was there: each load of this memory is of the same element, and used no later than here, where
-        // a loop reads its operands before it writes.
-        let looped = ops[*reg].run.is_some();
-        let loaded = ops.iter().enumerate().any(|(at, op)| match &op.kind {
-            Kind::Load(from) if memory(from) == memory(place) => !looped || !from.is_same(place) || last_use[at] > *reg,
-            _ => false,
-        });
-        let dense = if spanning { place.linear } else { place.line.strides[rank - 1] == 1 };
-        let op = &mut ops[*reg];
-        let computed = !matches!(op.kind, Kind::Load(_) | Kind::Acc) && !op.constant;
-        if !loaded && dense && computed && storage::is_word(place.dtype) && op.direct.is_none() {
-            op.direct = Some(number);
-        }
-    }
-    for at in 0..ops.len() {
-        if let Kind::Keep(slot, from) = ops[at].kind
-            && ops[from].direct.is_none()
-        {
-            ops[from].keep = Some(slot);
-        }
-    }
-    // What is stored as it was loaded must not change when an earlier store writes its memory.
-    for (reg, _) in stores {
-        if let Kind::Load(from) = &ops[*reg].kind {
-            ops[*reg].copy = stores.iter().any(|(_, to)| args[from.arg].same_as == memory(to));
-        }
-    }
-}
-
-/// The axes of a space, with neighbours merged where every affine function of the block allows it.
-struct Axes {
-    lens: [usize; MAX_RANK],
-    rank: usize,
-    /// For each merged axis, the innermost original one.
-    from: [usize; MAX_RANK],
-    original: usize,
-}
-
-impl Axes {
-    fn coalesce(block: &Block, shape: &[usize]) -> Result<Axes, String> {
-        let mut lines: Vec<&Affine> = Vec::new();
-        for inst in &block.insts {
-            match inst {
-                Inst::Index(line) | Inst::Row { index: line, .. } => lines.push(line),
-                Inst::Within(guards) => lines.extend(guards.iter().map(|g| &g.index)),
-                Inst::Random { sample, element, .. } => lines.extend([sample, element]),
-                _ => {}
-            }
-        }
-        for access in block.accesses() {
-            lines.push(&access.index);
-            lines.extend(access.guards.iter().map(|g| &g.index));
-        }
-        if let Some(line) = lines.iter().find(|line| line.strides.len() != shape.len()) {
-            return Err(format!("an index with {} strides in a space of {} axes", line.strides.len(), shape.len()));
-        }
-        let mut merged: Vec<(usize, usize)> = Vec::new();
-        for (axis, &len) in shape.iter().enumerate().filter(|(_, len)| **len != 1) {
-            match merged.last_mut() {
-                Some((from, total))
-                    if lines.iter().all(|line| line.strides[*from] == line.strides[axis] * len as i64) =>
-                {
-                    *from = axis;
-                    *total *= len;
-                }
-                _ => merged.push((axis, len)),
-            }
-        }
-        if merged.len() > MAX_RANK {
-            return Err(format!("{} axes that cannot be merged, at most {MAX_RANK} fit", merged.len()));
-        }
-        let mut axes = Axes {
-            lens: [1; MAX_RANK],
-            rank: merged.len().max(1),
-            from: [usize::MAX; MAX_RANK],
-            original: shape.len(),
-        };
-        for (i, (from, len)) in merged.into_iter().enumerate() {
-            axes.lens[i] = len;
-            axes.from[i] = from;
-        }
-        Ok(axes)
-    }
-    fn line(&self, affine: &Affine) -> Result<Line, String> {
-        if affine.strides.len() != self.original {
-            return Err(format!("an index with {} strides in a space of {} axes", affine.strides.len(), self.original));
-        }
-        let strides = self.from.map(|from| affine.strides.get(from).copied().unwrap_or(0));
-        Ok(Line { base: affine.offset, strides })
-    }
-    fn limits(&self, guards: &[Guard], shape: &[usize]) -> Result<Vec<Limit>, String> {
-        let needed = guards.iter().filter(|guard| !guard.always(shape));
-        needed.map(|guard| Ok(Limit { line: self.line(&guard.index)?, len: guard.len })).collect()
-    }
-    /// Whether it is the number of the run of the innermost axis.
-    fn counts_runs(&self, line: &Line) -> bool {
-        let mut expected = 1;
-        for axis in (0..self.rank - 1).rev() {
-            if self.lens[axis] != 1 && line.strides[axis] != expected {
-                return false;
-            }
-            expected *= self.lens[axis] as i64;
-        }
-        line.strides[self.rank - 1] == 0
-    }
-    fn is_linear(&self, line: &Line) -> bool {
-        let mut expected = 1;
-        for axis in (0..self.rank).rev() {
-            if self.lens[axis] != 1 && line.strides[axis] != expected {
-                return false;
-            }
-            expected *= self.lens[axis] as i64;
-        }
-        true
-    }
 }
 
 /// What a program runs on.

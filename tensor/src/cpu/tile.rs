@@ -1,10 +1,11 @@
 //! Runs a [`Program`] over ranges of positions, tile by tile.
 
 use super::{
+    coalesce::{Limit, MAX_RANK},
     element::Operand,
     lanes::Source,
     memory::Mem,
-    program::{Frame, Kind, Limit, MAX_INSTS, MAX_RANK, Op, Place, Program, REGISTER_BYTES, ROOM_BYTES},
+    program::{Frame, Kind, MAX_INSTS, Op, Place, Program, REGISTER_BYTES, ROOM_BYTES},
     random::random,
     simd::vectorised,
     storage,

@@ -1,4 +1,5 @@
-//! Functions of one, two or three elements. Operands broadcast by NumPy's rules; types meet by [`DType::promote`].
+//! Functions of one, two or three elements. Operands broadcast by NumPy's rules; types meet by [`DType::promote`]. Sums and products of
+//! `Bool` are truth values, as in Keras: whether either is true, whether both are.
 
 use super::{operators::Operand, record};
 use crate::{
@@ -34,6 +35,7 @@ impl Tensor {
         record(origin, || {
             let (a, b) = meet(a, b, origin)?;
             let dtype = a.dtype()?;
+            let op = op.of_truths().filter(|_| dtype == DType::Bool).unwrap_or(op);
             let (a, b) = match op.accepts(dtype) {
                 true => (a, b),
                 false if op == Binary::Pow => (a.cast_at(DType::F32, origin), b.cast_at(DType::F32, origin)),
@@ -213,9 +215,9 @@ macro_rules! binary_methods {
 binary_methods! {
     /// `self^other`, floats.
     pow => Pow,
-    /// The larger of both; gradients of ties are shared evenly.
+    /// The larger of both; gradients of ties are shared evenly. Of `Bool`, whether either is true.
     maximum => Max,
-    /// The smaller of both; gradients of ties are shared evenly.
+    /// The smaller of both; gradients of ties are shared evenly. Of `Bool`, whether both are true.
     minimum => Min,
     /// Logical and of `Bool`, bitwise and of integers.
     logical_and => And,

@@ -21,7 +21,8 @@ impl Tensor {
     pub(crate) fn reduce_at(&self, op: ReduceOp, axes: &Axes, keepdims: bool, origin: Origin) -> Result<Tensor> {
         let dtype = self.dtype()?;
         let logical = matches!(op, ReduceOp::Any | ReduceOp::All);
-        let x = match (op.accepts(dtype), logical) {
+        let truths = op.of_truths().filter(|_| dtype == DType::Bool);
+        let x = match (op.accepts(dtype) || truths.is_some(), logical) {
             (true, _) => self.clone(),
             (false, true) => self.cast_at(DType::Bool, origin),
             (false, false) => self.cast_at(DType::I32, origin),
@@ -36,6 +37,7 @@ impl Tensor {
         if identityless && axes.iter().any(|&a| shape[a] == 0) {
             return Err(Error::shape(format!("{} of an empty axis of shape {shape} has no value", op.name())));
         }
+        let op = truths.unwrap_or(op);
         let kept: Shape = (0..shape.rank()).filter(|a| !axes.contains(a)).map(|a| shape[a]).collect();
         let with_ones: Shape = (0..shape.rank()).map(|a| if axes.contains(&a) { 1 } else { shape[a] }).collect();
         let reduced = match axes.is_empty() {
@@ -124,9 +126,9 @@ reduce_methods! {
     sum, sum_keepdims => Sum,
     /// Product over `axes`.
     prod, prod_keepdims => Prod,
-    /// Largest over `axes`; gradients of ties are shared evenly.
+    /// Largest over `axes`; gradients of ties are shared evenly. Of `Bool`, whether any is true.
     max, max_keepdims => Max,
-    /// Smallest over `axes`; gradients of ties are shared evenly.
+    /// Smallest over `axes`; gradients of ties are shared evenly. Of `Bool`, whether all are true.
     min, min_keepdims => Min,
     /// Whether any element is true (non-zero).
     any, any_keepdims => Any,

@@ -193,6 +193,11 @@ impl PlanCache {
     pub(crate) fn refused(device: &Device, prepared: &Prepared, error: Error, base: u64) -> Error {
         refusal(device, &prepared.traced, &prepared.labels, prepared.options.fusion, error, base)
     }
+    /// [`refused`](PlanCache::refused) before there is a plan.
+    pub(crate) fn refused_graph(device: &Device, traced: &Traced, labels: &[String], error: Error, base: u64) -> Error {
+        let fuse = lock(device.plans()).options.fusion;
+        refusal(device, traced, labels, fuse, error, base)
+    }
 
     fn insert(&mut self, key: Key, prepared: Arc<Prepared>) {
         let nodes = key.0.nodes.len();
@@ -214,14 +219,7 @@ impl PlanCache {
 }
 
 /// The error of a graph that does not fit: see [`PlanCache::refused`]. By planning alone.
-pub(crate) fn refusal(
-    device: &Device,
-    traced: &Traced,
-    labels: &[String],
-    fuse: bool,
-    error: Error,
-    base: u64,
-) -> Error {
+fn refusal(device: &Device, traced: &Traced, labels: &[String], fuse: bool, error: Error, base: u64) -> Error {
     let ErrorKind::OutOfMemory(report) = error.kind() else { return error };
     let planned = plan(traced, labels, device.executor(), fuse)
         .and_then(|whole| Ok((whole, smallest(traced, labels, device.executor(), fuse)?)));

@@ -30,6 +30,7 @@ const MEMORY: &str = "-p addax-tensor --lib --test memory";
 const LOST: &str = "-p addax --test lost_device";
 const TOLD: &str = "-p addax --test hints --test hooks";
 const LOSSES: &str = "-p addax-losses --tests";
+const PROMOTION: &str = "-p addax-tensor --test promotion";
 
 /// Faults in the handling of axes, pads, strides and epilogues, in what keeps state safe, in the gradient table, optimizers and
 /// losses.
@@ -131,6 +132,24 @@ pub const FAULTS: &[Fault] = &[
         "if !error.is_out_of_memory() || self.0.idle.bytes() > 0 {",
     ),
     fault(MEMORY, "tensor/src/runs.rs", "now.ended != seen", "now.ended < seen"),
+    fault(
+        MEMORY,
+        "tensor/src/run.rs",
+        "let base = device.staying() + absent(device, &feeds.inputs) + moved;",
+        "let base = device.staying() + moved;",
+    ),
+    fault(
+        REFUSALS,
+        "model/src/save.rs",
+        "error.context(path.display())",
+        "Error::format(error.to_string()).context(path.display())",
+    ),
+    fault(
+        PROMOTION,
+        "tensor/src/graph/functions.rs",
+        "Binary::Mul | Binary::Min => Some(Binary::And),",
+        "Binary::Mul | Binary::Min => Some(Binary::Or),",
+    ),
     fault(ENGINE, "tensor/src/shape.rs", "(1, b) => Ok(b),", "(1, b) => Ok(b.min(2)),"),
     fault(
         ENGINE,
@@ -141,7 +160,7 @@ pub const FAULTS: &[Fault] = &[
     // Padding, strides, dilation.
     fault(
         ENGINE,
-        "tensor/src/graph/op.rs",
+        "tensor/src/graph/windows.rs",
         "let window = (k.max(1) - 1) * self.dilation[i] + 1;",
         "let window = (k.max(1) - 1) * self.dilation[0] + 1;",
     ),
