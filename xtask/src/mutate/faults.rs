@@ -241,6 +241,12 @@ pub const FAULTS: &[Fault] = &[
         "topological(roots, |t| !missing.contains(&t.node().id()))",
         "topological(roots, |t| t.value().is_some() || env.contains_key(&t.key()))",
     ),
+    fault(
+        LAYERS,
+        "layers/src/builtin/recurrent.rs",
+        "let outputs = Tensor::scan(&body, spec, &inputs)?;",
+        "let outputs = Tensor::scan(&body.recomputed(), spec, &inputs)?;",
+    ),
     // Loops and pairs.
     fault(ENGINE, "tensor/src/plan/carry.rs", "usize::from(before == self.down)", "usize::from(before != self.down)"),
     fault(
