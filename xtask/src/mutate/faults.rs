@@ -255,6 +255,12 @@ pub const FAULTS: &[Fault] = &[
         "reduced(axis) && below[axis] != 1",
         "reduced(axis) && below[axis] == 0",
     ),
+    fault(
+        ENGINE,
+        "tensor/src/plan/materialize.rs",
+        "Prim::View(View::Pad(..)) => 3,",
+        "Prim::View(View::Pad(..)) => 0,",
+    ),
     // Operations of Keras.
     fault(KERAS_OPS, "tensor/src/ops/correlation.rs", "(m / 2, m - m / 2 - 1)", "(m - m / 2 - 1, m / 2)"),
     fault(KERAS_OPS, "tensor/src/ops/ctc.rs", "labels + again * IMPOSSIBLE", "labels"),
