@@ -24,6 +24,9 @@ const FEW: usize = 4;
 /// Of [`recompute::SHARES`], those that are tried inside slices.
 const INSIDE: [f64; 2] = [recompute::SHARES[2], recompute::SHARES[4]];
 
+/// What is estimated to take so many times the room is not planned, unless nothing else fits.
+const HOPELESS: f64 = 2.0;
+
 /// Plans a traced graph so that it takes at most `room` bytes beside inputs and state, if that is possible. Pure: nothing is
 /// allocated, nothing runs.
 pub fn plan_within(
@@ -37,9 +40,12 @@ pub fn plan_within(
     if whole.transient_bytes() <= room {
         return Ok(Found { plan: whole, obstacle: None });
     }
-    let step = Step { traced, labels, executor, fuse };
+    let step = Step { executor, fuse };
     let mut search = Search { executor, room, fastest: None, smallest: whole };
-    step.whole_again(&mut search)?;
+    let whole = recompute::Whole::new(traced, labels, step.limits());
+    let hopeless = |share: &&f64| whole.wanted(**share) as f64 > HOPELESS * room as f64;
+    let (unlikely, likely): (Vec<f64>, Vec<f64>) = recompute::SHARES.iter().partition(hopeless);
+    step.whole_again(&whole, &likely, &mut search)?;
     let obstacle = match Splitter::new(traced, labels) {
         Ok(splitter) => {
             step.slices(&splitter, &mut search)?;
@@ -47,6 +53,9 @@ pub fn plan_within(
         }
         Err(obstacle) => Some(explain(&obstacle, labels)),
     };
+    if search.fastest.is_none() {
+        step.whole_again(&whole, &unlikely, &mut search)?;
+    }
     Ok(match search.fastest {
         Some((_, plan)) => Found { plan, obstacle: None },
         None => Found { plan: search.smallest, obstacle },
@@ -62,7 +71,7 @@ pub fn smallest(traced: &Traced, labels: &[String], executor: &dyn Executor, fus
 /// slices than samples, and all but the last have as many: seven slices of ten samples are five of two. A rung that computes values
 /// again is the smallest plan of its number of slices.
 pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse: bool, rung: Rung) -> Result<Found> {
-    let step = Step { traced, labels, executor, fuse };
+    let step = Step { executor, fuse };
     let splitter = match rung.slices {
         1 => Err(None),
         _ => Splitter::new(traced, labels).map_err(|obstacle| Some(explain(&obstacle, labels))),
@@ -83,7 +92,10 @@ pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse
                     search.offer(step.sliced(splitter, Rung { slices, recompute: true }, Some(share))?);
                 }
             }
-            Err(_) => step.whole_again(&mut search)?,
+            Err(_) => {
+                let whole = recompute::Whole::new(traced, labels, step.limits());
+                step.whole_again(&whole, &recompute::SHARES, &mut search)?;
+            }
         }
     }
     Ok(Found { plan: search.smallest, obstacle })
@@ -121,19 +133,15 @@ impl Search<'_> {
 
 /// A step that is planned in several ways.
 struct Step<'a> {
-    traced: &'a Traced,
-    labels: &'a [String],
     executor: &'a dyn Executor,
     fuse: bool,
 }
 
 impl Step<'_> {
     /// The whole batch, with some values computed again: as few as fit.
-    fn whole_again(&self, search: &mut Search) -> Result<()> {
-        for share in recompute::SHARES {
-            let Some((again, labels)) = recompute::whole(self.traced, self.labels, self.limits(), share) else {
-                return Ok(());
-            };
+    fn whole_again(&self, whole: &recompute::Whole, shares: &[f64], search: &mut Search) -> Result<()> {
+        for &share in shares {
+            let Some((again, labels)) = whole.again(share) else { return Ok(()) };
             let plan = super::plan(&again, &labels, self.executor, self.fuse)?;
             let fits = search.fits(&plan);
             search.offer(Plan { rung: Rung { slices: 1, recompute: true }, ..plan });
