@@ -4,7 +4,7 @@
 
 use addax_tensor::{
     Array, DType, Device, ErrorKind, Program, Tensor, Variable,
-    graph::{Body, Meta, ScanSpec},
+    graph::{Body, Meta, ScanSpec, SliceAxis},
     run,
 };
 
@@ -267,4 +267,30 @@ fn what_is_spread_over_many_elements_is_computed_once() {
         Program::capture(&device, &[x, b], &[y], &[], &[]).unwrap().plan().dispatches()
     };
     assert_eq!((dispatches(8), dispatches(128)), (1, 2));
+}
+
+/// A product over a long axis as the gradient of `prod` has it: pairs of neighbours again and again, filled up with a one where their
+/// number is odd. Each filling is three instructions, so that the code of a few levels is longer than a kernel may be.
+#[test]
+fn fillings_count_as_instructions() {
+    let device = Device::cpu().unwrap();
+    let x = Tensor::placeholder(0, DType::F32, [15, 33]);
+    let mut y = x.clone();
+    while y.shape().unwrap()[1] > 1 {
+        let odd = y.shape().unwrap()[1] % 2;
+        let filled = y.pad([(0, 0), (0, odd)], 1.0);
+        let of = |first: usize| filled.slice_axes([(0..15, 1), (first..filled.shape().unwrap()[1], 2)].map(every));
+        y = of(0) * of(1);
+    }
+    let program = Program::capture(&device, &[x], &[y], &[], &[]).unwrap();
+    let values: Vec<f32> = (0..15 * 33).map(|i| 1.0 + ((i * 7) % 11) as f32 / 64.0).collect();
+    let got = program.run(&[&Array::new([15, 33], &values).unwrap()]).unwrap().pop().unwrap().to_vec::<f32>().unwrap();
+    for (row, got) in values.chunks(33).zip(got) {
+        let want: f64 = row.iter().map(|&v| f64::from(v)).product();
+        assert!((f64::from(got) - want).abs() < 1e-5 * want, "{got} instead of {want}");
+    }
+}
+
+fn every((range, step): (std::ops::Range<usize>, usize)) -> SliceAxis {
+    SliceAxis { start: range.start, stop: range.end, step }
 }

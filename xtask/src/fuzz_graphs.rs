@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz-graphs [COUNT] [SEED]`: many more random graphs than `cargo test` has time for. The CPU must agree with the
-//! reference on each, fused and unfused, as a whole and in slices of the batch; and to the bit with itself, where all that can be is
-//! computed again.
+//! reference on each, fused and unfused, as a whole and in slices of the batch, and on their gradients; and to the bit with itself,
+//! where all that can be is computed again. Gradients are held against differences, too.
 
 use std::{error::Error, process::Command, time::Instant};
 
@@ -11,15 +11,16 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         None => Ok(default),
     };
     let (count, seed) = (number(0, 100_000)?, number(1, 1)?);
-    let tests: [(&str, &[&str]); 3] = [
-        ("random_graphs", &["--test", "random_graphs"]),
-        ("splitting", &["--test", "splitting"]),
-        ("computing again", &["--lib", "plan::recompute"]),
+    let tests: [(&str, &[&str]); 4] = [
+        ("random_graphs", &["-p", "addax-tensor", "--test", "random_graphs"]),
+        ("splitting", &["-p", "addax-tensor", "--test", "splitting"]),
+        ("computing again", &["-p", "addax-tensor", "--lib", "plan::recompute"]),
+        ("gradients", &["-p", "addax-autodiff", "--test", "random_graphs"]),
     ];
     for (test, which) in tests {
         let began = Instant::now();
         let status = Command::new(env!("CARGO"))
-            .args(["test", "--release", "-p", "addax-tensor"])
+            .args(["test", "--release"])
             .args(which)
             .args(["--", "--nocapture"])
             .env("ADDAX_TEST_GRAPHS", count.to_string())

@@ -28,6 +28,9 @@ const KEPT: [f64; 6] = [0.25, 0.12, 0.06, 0.03, 0.01, 0.0];
 /// Of [`recompute::SHARES`], those that are tried inside slices.
 const INSIDE: [f64; 2] = [recompute::SHARES[2], recompute::SHARES[4]];
 
+/// What is estimated to take so many times the room is not planned, unless nothing else fits.
+const HOPELESS: f64 = 2.0;
+
 /// Plans a traced graph so that it takes at most `room` bytes beside inputs and state, if that is possible. Pure: nothing is
 /// allocated, nothing runs.
 pub fn plan_within(
@@ -41,11 +44,14 @@ pub fn plan_within(
     if whole.transient_bytes() <= room {
         return Ok(Found { plan: whole, obstacle: None });
     }
-    let step = Step { traced, labels, executor, fuse, room: Some(room) };
-    let whole = whole.lean(room, executor);
-    let mut search = Search { executor, room, fastest: None, smallest: whole.clone() };
-    search.offer(whole);
-    step.whole_again(&mut search)?;
+    let step = Step { executor, fuse, room: Some(room) };
+    let least = whole.lean(room, executor);
+    let mut search = Search { executor, room, fastest: None, smallest: least.clone() };
+    search.offer(least);
+    let whole = recompute::Whole::new(traced, labels, step.limits());
+    let hopeless = |share: &&f64| whole.wanted(**share) as f64 > HOPELESS * room as f64;
+    let (unlikely, likely): (Vec<f64>, Vec<f64>) = recompute::SHARES.iter().partition(hopeless);
+    step.whole_again(&whole, &likely, &mut search)?;
     let obstacle = match Splitter::new(traced, labels) {
         Ok(splitter) => {
             step.slices(&splitter, &mut search)?;
@@ -53,6 +59,9 @@ pub fn plan_within(
         }
         Err(obstacle) => Some(explain(&obstacle, labels)),
     };
+    if search.fastest.is_none() {
+        step.whole_again(&whole, &unlikely, &mut search)?;
+    }
     Ok(match search.fastest {
         Some((_, plan)) => Found { plan, obstacle: None },
         None => Found { plan: search.smallest, obstacle },
@@ -68,7 +77,7 @@ pub fn smallest(traced: &Traced, labels: &[String], executor: &dyn Executor, fus
 /// slices than samples, and all but the last have as many: seven slices of ten samples are five of two. A rung that computes values
 /// again is the smallest plan of its number of slices.
 pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse: bool, rung: Rung) -> Result<Found> {
-    let step = Step { traced, labels, executor, fuse, room: rung.lean.then_some(0) };
+    let step = Step { executor, fuse, room: rung.lean.then_some(0) };
     let splitter = match rung.slices {
         1 => Err(None),
         _ => Splitter::new(traced, labels).map_err(|obstacle| Some(explain(&obstacle, labels))),
@@ -90,7 +99,10 @@ pub fn plan_on(traced: &Traced, labels: &[String], executor: &dyn Executor, fuse
                     search.offer(step.sliced(splitter, slices, Way { keep: 0.0, inside: Some(share) })?);
                 }
             }
-            Err(_) => step.whole_again(&mut search)?,
+            Err(_) => {
+                let whole = recompute::Whole::new(traced, labels, step.limits());
+                step.whole_again(&whole, &recompute::SHARES, &mut search)?;
+            }
         }
     }
     Ok(Found { plan: search.smallest, obstacle })
@@ -128,8 +140,6 @@ impl Search<'_> {
 
 /// A step that is planned in several ways.
 struct Step<'a> {
-    traced: &'a Traced,
-    labels: &'a [String],
     executor: &'a dyn Executor,
     fuse: bool,
     /// Bytes for which plans do with less scratch.
@@ -163,11 +173,9 @@ impl Step<'_> {
     }
 
     /// The whole batch, with some values computed again: as few as fit.
-    fn whole_again(&self, search: &mut Search) -> Result<()> {
-        for share in recompute::SHARES {
-            let Some((again, labels)) = recompute::whole(self.traced, self.labels, self.limits(), share) else {
-                return Ok(());
-            };
+    fn whole_again(&self, whole: &recompute::Whole, shares: &[f64], search: &mut Search) -> Result<()> {
+        for &share in shares {
+            let Some((again, labels)) = whole.again(share) else { return Ok(()) };
             let plan = self.plan(&again, &labels, Rung { recompute: true, ..Rung::WHOLE })?;
             let fits = search.fits(&plan);
             search.offer(plan);
@@ -288,7 +296,7 @@ mod tests {
     fn between_keeping_all_and_nothing_there_are_steps() {
         let device = Device::cpu().unwrap();
         let (traced, labels) = centered_layers();
-        let step = Step { traced: &traced, labels: &labels, executor: device.executor(), fuse: true, room: None };
+        let step = Step { executor: device.executor(), fuse: true, room: None };
         let splitter = Splitter::new(&traced, &labels).unwrap();
         let mut steps = Vec::new();
         for keep in [1.0].into_iter().chain(KEPT) {
@@ -312,7 +320,7 @@ mod tests {
     fn phases_keep_as_much_as_fits() {
         let device = Device::cpu().unwrap();
         let (traced, labels) = centered_layers();
-        let step = Step { traced: &traced, labels: &labels, executor: device.executor(), fuse: true, room: None };
+        let step = Step { executor: device.executor(), fuse: true, room: None };
         let splitter = Splitter::new(&traced, &labels).unwrap();
         let at = |keep: f64| step.sliced(&splitter, 4, Way { keep, inside: None }).unwrap();
         let (some, nothing) = (at(KEPT[2]), at(0.0));

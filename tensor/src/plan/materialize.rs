@@ -5,6 +5,7 @@ use super::{
     trace::{Id, Prim, TracedNode},
 };
 use crate::{
+    dtype::DType,
     executor::Caps,
     graph::{SliceAxis, View},
 };
@@ -87,6 +88,7 @@ pub fn materialize(nodes: &[TracedNode], results: &[Id], updates: &[Id], folds: 
         nodes,
         memory,
         sizes: vec![0; nodes.len()],
+        insts: vec![0; nodes.len()],
         expanded: vec![1; nodes.len()],
         leaves: vec![Vec::new(); nodes.len()],
     };
@@ -226,8 +228,10 @@ fn strided_base(nodes: &[TracedNode], operand: Id) -> Option<Id> {
 struct Growth<'a> {
     nodes: &'a [TracedNode],
     memory: Vec<bool>,
-    /// Instructions to get a value: 1 for a load.
+    /// Loads and operations to get a value: 1 for a load.
     sizes: Vec<usize>,
+    /// Instructions to get a value, at most: what moves and widens values counts, too.
+    insts: Vec<usize>,
     /// Instructions to compute it.
     expanded: Vec<usize>,
     /// Values in memory that recomputing reads.
@@ -244,13 +248,13 @@ impl Growth<'_> {
         self.keep_spread(id);
         self.measure(id);
         // Too large: the largest operands go to memory until the rest fits.
-        while self.sizes[id] > limits.insts || self.leaves[id].len() > limits.leaves {
+        while self.insts[id] > limits.insts || self.leaves[id].len() > limits.leaves {
             let Some(largest) = node
                 .inputs
                 .iter()
                 .copied()
-                .filter(|&i| !self.memory[i] && self.sizes[i] > 1)
-                .max_by_key(|&i| (self.sizes[i] + self.leaves[i].len() * limits.insts / limits.leaves, i))
+                .filter(|&i| !self.memory[i] && self.insts[i] > 1)
+                .max_by_key(|&i| (self.insts[i] + self.leaves[i].len() * limits.insts / limits.leaves, i))
             else {
                 break;
             };
@@ -297,6 +301,7 @@ impl Growth<'_> {
 
     fn settle(&mut self, id: Id) {
         self.sizes[id] = 1;
+        self.insts[id] = 1;
         self.leaves[id] = vec![id];
     }
 
@@ -305,14 +310,32 @@ impl Growth<'_> {
         let inputs = distinct(&node.inputs);
         let own = usize::from(!matches!(node.prim, Prim::View(_) | Prim::After));
         self.sizes[id] = inputs.iter().map(|&i| self.sizes[i]).fold(own, usize::saturating_add);
-        self.expanded[id] = self.sizes[id];
+        let operands = inputs.iter().map(|&i| self.insts[i]).fold(0, usize::saturating_add);
+        self.insts[id] = self.own_insts(id).saturating_add(operands);
+        self.expanded[id] = self.insts[id];
         let mut leaves: Vec<Id> = inputs.iter().flat_map(|&i| self.leaves[i].iter().copied()).collect();
         leaves.sort_unstable();
         leaves.dedup();
         self.leaves[id] = leaves;
     }
 
-    /// Instructions beyond loads.
+    /// Instructions of a value itself, as `emit` writes them.
+    fn own_insts(&self, id: Id) -> usize {
+        let node = &self.nodes[id];
+        let wraps = usize::from(node.meta.dtype == DType::U8);
+        match &node.prim {
+            // Whether an index is within, the filling, and the choice.
+            Prim::View(View::Pad(..)) => 3,
+            Prim::View(_) | Prim::After => 0,
+            // Three words of the key are read, and the first sample.
+            Prim::RandomBits(_) => 2 + node.inputs.first().map_or(0, |&key| self.insts[key].saturating_mul(2)),
+            Prim::Iota(_) => 2 + wraps,
+            Prim::Unary(_) | Prim::Binary(_) => 1 + wraps,
+            _ => 1,
+        }
+    }
+
+    /// Operations beyond loads.
     fn work(&self, id: Id) -> usize {
         self.sizes[id] - self.leaves[id].len().min(self.sizes[id])
     }

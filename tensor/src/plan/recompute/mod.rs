@@ -1,9 +1,10 @@
 //! Computing again: values that forward computations leave for late ones (the gradient's, mostly) are let go meanwhile, and computed
 //! a second time just before they are asked for.
 //!
-//! A pure rewrite of a graph into another with the same results, bit for bit, that is planned like any other. It works on what will
-//! lie in memory (`units`), puts it in an order that lets go early (`order`), decides what to let go (`choose`), and writes the nodes
-//! anew (`rewrite`). A copy reads what it starts from through [`Prim::After`], so no kernel of the first time takes it in.
+//! A pure rewrite of a graph into another with the same results, bit for bit (half floats are rounded where they lie in memory, and a
+//! copy may lie nowhere), that is planned like any other. It works on what will lie in memory (`units`), puts it in an order that lets
+//! go early (`order`), decides what to let go (`choose`), and writes the nodes anew (`rewrite`). A copy reads what it starts from
+//! through [`Prim::After`], so no kernel of the first time takes it in.
 
 mod choose;
 mod order;
@@ -43,32 +44,71 @@ struct Rewritten {
     folds: Vec<Id>,
 }
 
-fn again(nodes: &[TracedNode], labels: &[String], roots: Roots<'_>, limits: Limits, share: f64) -> Option<Rewritten> {
-    let units = Units::of(nodes, roots, limits);
-    let plain = Schedule::plain(&units, &(0..units.list.len()).collect::<Vec<_>>());
-    let wanted = (plain.peak(&units) as f64 * share) as u64;
-    let ordered = Schedule::plain(&units, &order::order(&units));
-    let chosen = ordered.shrunk(&units, wanted)?;
-    rewrite::rewrite(nodes, labels, roots, &units, &chosen)
+/// What is known of a graph whatever is let go.
+struct Known {
+    units: Units,
+    /// Every unit once, in an order that lets go early.
+    ordered: Schedule,
+    /// Bytes at the highest moment of the graph's own order.
+    peak: u64,
 }
 
-/// The graph with some of its values computed again, so that what lies in memory at the highest moment is about this share of what it
-/// was. `None` if no value can be let go.
-pub fn whole(traced: &Traced, labels: &[String], limits: Limits, share: f64) -> Option<(Traced, Vec<String>)> {
-    let updates: Vec<Id> = traced.updates.iter().map(|&(_, id)| id).collect();
-    let roots = Roots { results: &traced.outputs, updates: &updates, folds: &[] };
-    let new = again(&traced.nodes, labels, roots, limits, share)?;
-    let states = traced.updates.iter().map(|&(state, _)| state);
-    let traced = Traced {
-        nodes: new.nodes,
-        inputs: traced.inputs.clone(),
-        batch: traced.batch.clone(),
-        states: traced.states.clone(),
-        scalars: traced.scalars.clone(),
-        outputs: new.results,
-        updates: states.zip(new.updates).collect(),
-    };
-    Some((traced, new.labels))
+impl Known {
+    fn of(nodes: &[TracedNode], roots: Roots<'_>, limits: Limits) -> Known {
+        let units = Units::of(nodes, roots, limits);
+        let peak = Schedule::plain(&units, &(0..units.list.len()).collect::<Vec<_>>()).peak(&units);
+        let ordered = Schedule::plain(&units, &order::order(&units));
+        Known { units, ordered, peak }
+    }
+    fn wanted(&self, share: f64) -> u64 {
+        (self.peak as f64 * share) as u64
+    }
+    fn again(&self, nodes: &[TracedNode], labels: &[String], roots: Roots<'_>, share: f64) -> Option<Rewritten> {
+        let chosen = self.ordered.shrunk(&self.units, self.wanted(share))?;
+        rewrite::rewrite(nodes, labels, roots, &self.units, &chosen)
+    }
+}
+
+/// A graph of which some values may be computed again.
+pub struct Whole<'a> {
+    traced: &'a Traced,
+    labels: &'a [String],
+    updates: Vec<Id>,
+    known: Known,
+}
+
+impl<'a> Whole<'a> {
+    /// Looks at a graph.
+    pub fn new(traced: &'a Traced, labels: &'a [String], limits: Limits) -> Whole<'a> {
+        let updates: Vec<Id> = traced.updates.iter().map(|&(_, id)| id).collect();
+        let roots = Roots { results: &traced.outputs, updates: &updates, folds: &[] };
+        let known = Known::of(&traced.nodes, roots, limits);
+        Whole { traced, labels, updates, known }
+    }
+
+    /// Bytes that lie in memory at the highest moment of this share, roughly.
+    pub fn wanted(&self, share: f64) -> u64 {
+        self.known.wanted(share)
+    }
+
+    /// The graph with some of its values computed again, so that what lies in memory at the highest moment is about this share of
+    /// what it was. `None` if no value can be let go.
+    pub fn again(&self, share: f64) -> Option<(Traced, Vec<String>)> {
+        let traced = self.traced;
+        let roots = Roots { results: &traced.outputs, updates: &self.updates, folds: &[] };
+        let new = self.known.again(&traced.nodes, self.labels, roots, share)?;
+        let states = traced.updates.iter().map(|&(state, _)| state);
+        let traced = Traced {
+            nodes: new.nodes,
+            inputs: traced.inputs.clone(),
+            batch: traced.batch.clone(),
+            states: traced.states.clone(),
+            scalars: traced.scalars.clone(),
+            outputs: new.results,
+            updates: states.zip(new.updates).collect(),
+        };
+        Some((traced, new.labels))
+    }
 }
 
 /// The same inside each loop that folds something, which is what loops over slices of the batch do. `None` if nothing changed.
@@ -92,7 +132,7 @@ fn body(looped: &Loop, limits: Limits, share: f64) -> Option<Loop> {
     let roots = Roots { results, updates: &[], folds };
     let unlabelled = vec![String::new(); looped.nodes.len()];
     let labels = if looped.labels.is_empty() { &unlabelled } else { &looped.labels };
-    let new = again(&looped.nodes, labels, roots, limits, share)?;
+    let new = Known::of(&looped.nodes, roots, limits).again(&looped.nodes, labels, roots, share)?;
     let labels = if looped.labels.is_empty() { Vec::new() } else { new.labels };
     let outputs = new.results.into_iter().chain(new.folds).collect();
     Some(Loop { nodes: new.nodes, labels, outputs, ..looped.clone() })

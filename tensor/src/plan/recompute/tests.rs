@@ -10,6 +10,10 @@ use crate::{
     workspace::Workspace,
 };
 
+fn whole(traced: &Traced, labels: &[String], limits: Limits, share: f64) -> Option<(Traced, Vec<String>)> {
+    Whole::new(traced, labels, limits).again(share)
+}
+
 /// Runs a plan without state; the bytes of its outputs.
 fn run(device: &Device, traced: &Traced, feeds: &Feeds, plan: &Plan) -> Result<Vec<Vec<u8>>> {
     let inputs = feeds.inputs.iter().map(|t| platform::block_on(on_device(device, t))).collect::<Result<Vec<_>>>()?;
@@ -30,29 +34,79 @@ fn run(device: &Device, traced: &Traced, feeds: &Feeds, plan: &Plan) -> Result<V
     outputs.iter().zip(&sizes).map(read).collect()
 }
 
-/// Whatever the graph: letting go as much as can be changes no bit. `ADDAX_TEST_SEED` asks for other graphs, `ADDAX_TEST_GRAPHS` for
-/// more.
+/// Runs a graph as it is planned with as much computed again as can be; `None` if nothing can. How many values are delayed.
+fn run_again(device: &Device, traced: &Traced, feeds: &Feeds, fuse: bool) -> Option<(Vec<Vec<u8>>, usize)> {
+    let (again, labels) = whole(traced, &feeds.labels, Limits::of(&device.caps(), fuse), 0.0)?;
+    let delayed = again.nodes.iter().filter(|node| node.prim == Prim::After).count();
+    let small = plan(&again, &labels, device.executor(), fuse).unwrap();
+    Some((run(device, &again, feeds, &small).unwrap(), delayed))
+}
+
+/// Whether a graph computes with half floats, which are rounded where they lie in memory and nowhere else.
+fn has_half_floats(traced: &Traced) -> bool {
+    traced.nodes.iter().any(|node| matches!(node.meta.dtype, DType::F16 | DType::BF16))
+}
+
+/// The same graph agrees with the reference where what can be is computed again.
+fn agrees_again(device: &Device, outputs: &[Tensor], fuse: bool) -> std::result::Result<(), testing::Failure> {
+    testing::check(outputs, |outputs| {
+        let (traced, feeds) = trace(&[], outputs, &[])?;
+        let bytes = match run_again(device, &traced, &feeds, fuse) {
+            Some((bytes, _)) => bytes,
+            None => run(device, &traced, &feeds, &plan(&traced, &feeds.labels, device.executor(), fuse)?)?,
+        };
+        let array = |(y, bytes): (&Tensor, Vec<u8>)| Array::from_bytes(y.dtype()?, y.shape()?, bytes);
+        outputs.iter().zip(bytes).map(array).collect()
+    })
+}
+
+/// Whatever the graph: letting go as much as can be changes no bit, but in half floats, which stay near enough. `ADDAX_TEST_SEED`
+/// asks for other graphs, `ADDAX_TEST_GRAPHS` for more.
 #[test]
 fn computing_again_changes_no_bit() {
     let (seed, count) = (testing::seed(11), testing::wanted(600));
     let device = Device::cpu().unwrap();
-    let (mut changed, mut copies) = (0, 0);
+    let (mut changed, mut copies, mut halves) = (0, 0, 0);
     for (i, graph) in graphs(seed, count, &Options::all()).enumerate() {
         let (traced, feeds) = trace(&[], &graph.outputs, &[]).unwrap();
         for fuse in [true, false] {
-            let limits = Limits::of(&device.caps(), fuse);
-            let plain = plan(&traced, &feeds.labels, device.executor(), fuse).unwrap();
-            let Some((again, labels)) = whole(&traced, &feeds.labels, limits, 0.0) else { continue };
+            let Some((got, delayed)) = run_again(&device, &traced, &feeds, fuse) else { continue };
             changed += 1;
-            copies += again.nodes.iter().filter(|node| node.prim == Prim::After).count();
-            let small = plan(&again, &labels, device.executor(), fuse).unwrap();
-            let (want, got) =
-                (run(&device, &traced, &feeds, &plain).unwrap(), run(&device, &again, &feeds, &small).unwrap());
+            copies += delayed;
+            let plain = plan(&traced, &feeds.labels, device.executor(), fuse).unwrap();
+            let want = run(&device, &traced, &feeds, &plain).unwrap();
+            if want != got && has_half_floats(&traced) {
+                halves += 1;
+                agrees_again(&device, &graph.outputs, fuse).unwrap_or_else(|e| panic!("graph {i} of seed {seed}: {e}"));
+                continue;
+            }
             assert!(want == got, "graph {i} of seed {seed}: {}", testing::to_rust(&graph.outputs));
         }
     }
-    println!("{changed} of {} plans were changed, {copies} values are delayed", 2 * count);
+    println!(
+        "{changed} of {} plans were changed, {copies} values are delayed, {halves} round halves elsewhere",
+        2 * count
+    );
     assert!(count < 600 || changed > 100 && copies > 100, "{changed}, {copies}");
+    assert!(halves * 100 <= changed, "{halves} of {changed}");
+}
+
+/// A half float that two kernels read lies in memory, rounded. Where each has a copy of its own, neither does: it stays in a register,
+/// unrounded, which the reference's radius allows for.
+#[test]
+fn a_half_float_that_is_computed_again_need_not_be_rounded() {
+    let device = Device::cpu().unwrap();
+    let x = Tensor::from_array(Array::new([64], &(0..64).map(|i| i as f32 / 32.0 - 1.0).collect::<Vec<_>>()).unwrap());
+    let z = x.cast(DType::F16).erf().sin();
+    // Far apart, so that it waits between its readers.
+    let line = |z: Tensor| z.cast(DType::F32).cumsum(0);
+    let late = (0..6).fold(line(z.flip([0])), |y, _| line(y.sin()));
+    let outputs = [late.clone(), line(z.cast(DType::F32) * late)];
+    let (traced, feeds) = trace(&[], &outputs, &[]).unwrap();
+    let (again, _) = run_again(&device, &traced, &feeds, true).unwrap();
+    let plain = run(&device, &traced, &feeds, &plan(&traced, &feeds.labels, device.executor(), true).unwrap()).unwrap();
+    assert!(again != plain, "the graph no longer shows what this test is about");
+    agrees_again(&device, &outputs, true).unwrap();
 }
 
 fn products(traced: &Traced) -> usize {
@@ -104,6 +158,37 @@ fn a_chain_takes_its_square_root() {
         least = workspace;
     }
     assert!(least <= 3 * 16 * value);
+}
+
+/// The same graph, in which nothing is told to come after something else.
+fn undelayed(traced: &Traced) -> Traced {
+    let mut traced = traced.clone();
+    let mut at: Vec<Id> = (0..traced.nodes.len()).collect();
+    for id in 0..traced.nodes.len() {
+        for input in &mut traced.nodes[id].inputs {
+            *input = at[*input];
+        }
+        if traced.nodes[id].prim == Prim::After {
+            at[id] = traced.nodes[id].inputs[0];
+        }
+    }
+    traced.outputs.iter_mut().for_each(|id| *id = at[*id]);
+    traced.updates.iter_mut().for_each(|(_, id)| *id = at[*id]);
+    traced
+}
+
+/// What computing again saves, it saves by being late: without the delay a plan computes copies beside what they are copies of, and
+/// keeps them.
+#[test]
+fn delays_lower_the_peak() {
+    let device = Device::cpu().unwrap();
+    let limits = Limits::of(&device.caps(), true);
+    let planned = |traced: &Traced, labels: &[String]| plan(traced, labels, device.executor(), true).unwrap().workspace;
+    let (traced, feeds) = chain(128, 64, 16, true);
+    let (again, labels) = whole(&traced, &feeds.labels, limits, 0.1).unwrap();
+    let (late, early) = (planned(&again, &labels), planned(&undelayed(&again), &labels));
+    println!("{} bytes; computed again {late}, without delays {early}", planned(&traced, &feeds.labels));
+    assert!(2 * late < early, "{late}, without delays {early}");
 }
 
 /// What costs little is let go before what costs much, unless that waits far longer.

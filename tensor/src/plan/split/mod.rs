@@ -79,6 +79,10 @@ pub struct Splitter<'a> {
     rows: usize,
     needed: Vec<bool>,
     phase: Vec<usize>,
+    /// The values of each phase, in order.
+    of_phase: Vec<Vec<Id>>,
+    /// Outputs and new states.
+    results: BTreeSet<Id>,
 }
 
 impl<'a> Splitter<'a> {
@@ -94,7 +98,12 @@ impl<'a> Splitter<'a> {
             return Err(Obstacle::Coupled(id));
         }
         let phase = phases(&traced.nodes, &samples);
-        Ok(Splitter { traced, labels, samples, rows, needed, phase })
+        let mut of_phase = vec![Vec::new(); phase.iter().max().map_or(1, |last| last + 1)];
+        for (id, &phase) in phase.iter().enumerate() {
+            of_phase[phase].push(id);
+        }
+        let results = traced.outputs.iter().chain(traced.updates.iter().map(|(_, id)| id)).copied().collect();
+        Ok(Splitter { traced, labels, samples, rows, needed, phase, of_phase, results })
     }
 
     /// Number of samples.
@@ -242,15 +251,11 @@ impl Outer<'_, '_> {
     /// Values of this phase that are the same for all samples, and the inputs.
     fn fixed(&mut self, phase: usize) -> Result<()> {
         let s = self.splitter;
-        for (id, node) in s.traced.nodes.iter().enumerate() {
-            let input = matches!(node.prim, Prim::Input(_)) && phase == 0;
-            let fixed =
-                s.needed[id] && s.phase[id] == phase && matches!(s.samples.of[id], Sample::Free | Sample::Phase);
-            // What is the same for all samples has no moment of its own among the slices.
-            if fixed && matches!(node.prim, Prim::After) {
-                let first = self.of(node.inputs[0])?;
-                self.whole.insert(id, first);
-            } else if input || fixed {
+        for &id in &s.of_phase[phase] {
+            let node = &s.traced.nodes[id];
+            let input = matches!(node.prim, Prim::Input(_));
+            let fixed = s.needed[id] && matches!(s.samples.of[id], Sample::Free | Sample::Phase);
+            if input || fixed {
                 let inputs = node.inputs.iter().map(|&i| self.of(i)).collect::<Result<Vec<_>>>()?;
                 let new = self.push(node.prim.clone(), inputs, node.meta.clone(), &s.labels[id]);
                 self.whole.insert(id, new);
@@ -267,16 +272,14 @@ impl Outer<'_, '_> {
     /// The loop of this phase, if it has anything to do.
     fn loop_over(&mut self, phase: usize, kept: &HashSet<Id>, ready: &mut HashSet<Id>) -> Result<()> {
         let s = self.splitter;
-        let results: BTreeSet<Id> =
-            s.traced.outputs.iter().chain(s.traced.updates.iter().map(|(_, id)| id)).copied().collect();
-        let mine = (0..s.traced.nodes.len()).filter(|&id| s.needed[id] && s.phase[id] == phase);
+        let mine = s.of_phase[phase].iter().copied().filter(|&id| s.needed[id]);
         let mut stacked: Vec<(Id, Cut)> = Vec::new();
         let mut folded = Vec::new();
         for id in mine {
             match s.samples.of[id] {
                 Sample::Folded(op) => folded.push((id, op)),
                 Sample::Axis(cut)
-                    if (results.contains(&id) || kept.contains(&id))
+                    if (s.results.contains(&id) || kept.contains(&id))
                         && !matches!(s.traced.nodes[id].prim, Prim::Input(_)) =>
                 {
                     stacked.push((id, cut));
