@@ -222,7 +222,7 @@ impl Program {
                 Some(Value::Device(storage)) => storage.clone(),
                 Some(Value::Host(array)) => {
                     let storage = upload(&self.device, array)?;
-                    held.replace(Value::Device(storage.clone()));
+                    held.moved(Value::Device(storage.clone()));
                     storage
                 }
                 None => return Err(no_value()),

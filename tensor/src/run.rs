@@ -229,7 +229,7 @@ async fn fetch(device: &Device, variable: &Variable) -> Result<()> {
         let array = read(value, tensor.meta()?).await?;
         let mut held = variable.hold();
         if held.current().same(&tensor) {
-            held.replace(Value::Host(Arc::new(array)));
+            held.moved(Value::Host(Arc::new(array)));
         }
     }
     Ok(())

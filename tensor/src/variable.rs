@@ -182,6 +182,12 @@ impl Held<'_> {
     pub(crate) fn current(&self) -> &Tensor {
         &self.current
     }
+    /// Puts the same value elsewhere: what was recorded from it was recorded from this.
+    pub(crate) fn moved(&mut self, value: Value) {
+        if let Ok(meta) = self.variable.meta() {
+            *self.current = self.current.moved(value, meta.clone());
+        }
+    }
     /// Replaces the value's storage.
     pub(crate) fn replace(&mut self, value: Value) {
         if let Ok(meta) = self.variable.meta() {

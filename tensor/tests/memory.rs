@@ -214,3 +214,20 @@ fn a_rung_is_kept_until_there_is_twice_the_room() {
     assert!(lower == low && again > 0, "{lower}");
     assert_eq!(with_room(4 * whole), (Rung::WHOLE, 1));
 }
+
+/// A gradient may be taken of what was recorded before another program took the weight to its device.
+#[test]
+fn a_weight_that_moves_to_a_device_stays_the_same_leaf() {
+    let _alone = alone();
+    let device = Device::cpu().unwrap();
+    let w = Variable::new(Tensor::from_array(Array::new([3], &[1.0f32, 2.0, 3.0]).unwrap()));
+    let recorded = w.value();
+    let program = Program::capture(&device, &[], &[&w.value() * 2.0], &[], std::slice::from_ref(&w)).unwrap();
+    program.run(&[]).unwrap();
+    let now = w.value();
+    assert!(!now.same(&recorded), "the weight was not moved, so this shows nothing");
+    assert_eq!(now.key(), recorded.key());
+    w.assign(&(w.value() + 1.0)).unwrap();
+    assert_ne!(w.value().key(), recorded.key(), "another value is another leaf");
+    assert_eq!(recorded.to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0]);
+}

@@ -179,6 +179,16 @@ impl Tensor {
         node.set_value(0, value);
         Tensor { node, out: 0 }
     }
+    /// This leaf with its value somewhere else, on a device: the same leaf to whoever asks for [`key`](Tensor::key), as a graph may be
+    /// recorded from it before and its gradient taken after.
+    pub(crate) fn moved(&self, value: Value, meta: Meta) -> Tensor {
+        let mut node = Node::new(Op::Leaf, Vec::new(), vec![meta], self.node.tracked, self.node.origin);
+        if let Some(node) = Arc::get_mut(&mut node) {
+            node.id = self.node.id;
+        }
+        node.set_value(0, value);
+        Tensor { node, out: 0 }
+    }
     /// A placeholder of a body or program. Reading it is an error.
     #[track_caller]
     pub fn placeholder(index: usize, dtype: DType, shape: impl Into<Shape>) -> Tensor {
