@@ -26,7 +26,7 @@ fn main() -> addax::Result<()> {
     println!("{report}");
     let whole = run(&train, &test, None)?;
     println!("without a limit: {} at the highest moment\n", bytes_for_people(whole.peak));
-    println!("{:>10} {:>10}  {:<42} {:>6} {:>8} {:>9}", "budget", "peak", "what Addax did", "time", "loss", "accuracy");
+    println!("{:>10} {:>10}  {:<60} {:>6} {:>8} {:>9}", "budget", "peak", "what Addax did", "time", "loss", "accuracy");
     line("none", &whole, &whole);
 
     let floor = report.phases.iter().map(|phase| phase.floor).max().unwrap_or(0);
@@ -84,7 +84,7 @@ fn line(budget: &str, run: &Run, whole: &Run) {
     // "…: a batch of 256 is computed in 8 slices; …"
     let how = run.how.iter().find_map(|note| note.split(" is computed ").nth(1)?.split(';').next());
     println!(
-        "{budget:>10} {:>10}  {:<42} {:>5.1}x {:>8.4} {:>9.4}",
+        "{budget:>10} {:>10}  {:<60} {:>5.1}x {:>8.4} {:>9.4}",
         bytes_for_people(run.peak),
         how.unwrap_or("the whole batch at once"),
         run.time.as_secs_f64() / whole.time.as_secs_f64(),
