@@ -63,7 +63,7 @@ pub struct CacheInfo {
     pub hits: u64,
     /// How often one had to be made.
     pub misses: u64,
-    /// How many of those compute the batch in slices.
+    /// How many of those stand on a lower rung than the whole batch at once.
     pub split: u64,
     /// The lowest rung of the memory ladder that one was made for.
     pub lowest: Rung,

@@ -5,6 +5,7 @@
 //! from the inputs, slice by slice, in each phase that asks for it.
 
 mod body;
+mod keep;
 
 use super::{
     axes::{Cut, Sample, Samples, sample_axes},
@@ -16,8 +17,9 @@ use crate::{
     graph::{Meta, ReduceOp, ScanSpec, SliceAxis, View},
 };
 use body::{Body, Key, Size};
+use keep::Crossing;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
     sync::Arc,
 };
@@ -83,6 +85,7 @@ pub struct Splitter<'a> {
     of_phase: Vec<Vec<Id>>,
     /// Outputs and new states.
     results: BTreeSet<Id>,
+    crossing: Crossing,
 }
 
 impl<'a> Splitter<'a> {
@@ -103,7 +106,8 @@ impl<'a> Splitter<'a> {
             of_phase[phase].push(id);
         }
         let results = traced.outputs.iter().chain(traced.updates.iter().map(|(_, id)| id)).copied().collect();
-        Ok(Splitter { traced, labels, samples, rows, needed, phase, of_phase, results })
+        let crossing = Crossing::of(&traced.nodes, &samples, &needed, &phase);
+        Ok(Splitter { traced, labels, samples, rows, needed, phase, of_phase, results, crossing })
     }
 
     /// Number of samples.
@@ -120,7 +124,7 @@ impl<'a> Splitter<'a> {
     /// The graph in so many slices, with a label for each node. Of what phases leave for later ones, `keep` (0 to 1) is kept as a part of
     /// all bytes times the phases that they wait; the rest is computed again.
     pub fn split(&self, slices: usize, keep: f64) -> Result<(Traced, Vec<String>)> {
-        let kept = self.kept(keep);
+        let kept = self.crossing.kept(keep);
         let slice = self.rows.div_ceil(slices.max(1));
         let whole = Run { start: 0, trips: self.rows / slice, slice };
         let rest = self.rows % slice;
@@ -140,45 +144,6 @@ impl<'a> Splitter<'a> {
             outer.loop_over(phase, &kept, &mut ready)?;
         }
         outer.finish()
-    }
-
-    /// What phases keep for later ones: first what is small and waits shortly. Of equals, every other one comes first, so that what is
-    /// computed again begins near by.
-    fn kept(&self, keep: f64) -> HashSet<Id> {
-        let mut crossing: Vec<(u64, usize, Id)> = Vec::new();
-        for (id, last) in self.crossing() {
-            let waits = (last - self.phase[id]) as u64;
-            crossing.push((self.traced.nodes[id].meta.bytes() * waits, 0, id));
-        }
-        crossing.sort_unstable();
-        for equals in crossing.chunk_by_mut(|a, b| a.0 == b.0) {
-            for (place, value) in equals.iter_mut().enumerate() {
-                value.1 = place.reverse_bits();
-            }
-        }
-        crossing.sort_unstable();
-        let all: u64 = crossing.iter().map(|value| value.0).sum();
-        let mut room = if keep < 1.0 { (all as f64 * keep) as u64 } else { all };
-        let fits = |value: &&(u64, usize, Id)| room.checked_sub(value.0).map(|left| room = left).is_some();
-        crossing.iter().take_while(fits).map(|value| value.2).collect()
-    }
-
-    /// Samples' values of one phase that a later phase asks for, each with the last one that does.
-    fn crossing(&self) -> BTreeMap<Id, usize> {
-        let mut crossing = BTreeMap::new();
-        let nodes = &self.traced.nodes;
-        for id in (0..nodes.len()).filter(|&id| self.needed[id] && self.samples.of[id] != Sample::Free) {
-            for &input in &nodes[id].inputs {
-                let sampled = self.samples.of[input].cut().is_some() && !matches!(nodes[input].prim, Prim::Input(_));
-                // A loop is kept by its results, which is what others read.
-                let result = !matches!(nodes[input].prim, Prim::Scan(_));
-                if sampled && result && self.phase[input] < self.phase[id] {
-                    let last = crossing.entry(input).or_insert(0);
-                    *last = self.phase[id].max(*last);
-                }
-            }
-        }
-        crossing
     }
 }
 
