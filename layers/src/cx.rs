@@ -33,7 +33,7 @@ struct Step {
     seed: u64,
     key: Tensor,
     values: HashMap<u64, Tensor>,
-    reads: Vec<Variable>,
+    reads: Vec<(Variable, Tensor)>,
     updates: Vec<(Variable, Tensor)>,
     losses: Vec<Tensor>,
     penalties: Vec<(u64, Tensor)>,
@@ -49,8 +49,8 @@ pub struct Recorded {
     pub penalties: Vec<Tensor>,
     /// New values of states.
     pub updates: Vec<(Variable, Tensor)>,
-    /// Every variable whose value was read, in order.
-    pub reads: Vec<Variable>,
+    /// Every variable whose value was read, in order, with what was read: another thread may assign meanwhile.
+    pub reads: Vec<(Variable, Tensor)>,
 }
 
 /// Something with a variable inside: a [`Weight`] or a [`Variable`].
@@ -349,7 +349,7 @@ impl Cx {
         }
         let value = variable.value();
         step.values.insert(variable.id(), value.clone());
-        step.reads.push(variable.clone());
+        step.reads.push((variable.clone(), value.clone()));
         value
     }
     /// Gives a variable a new value when this step commits. Fails if shape or type differ.
@@ -376,7 +376,7 @@ impl Cx {
     }
     /// Every variable read so far.
     pub fn variables_read(&self) -> Vec<Variable> {
-        self.step.borrow().reads.clone()
+        self.step.borrow().reads.iter().map(|(variable, _)| variable.clone()).collect()
     }
 
     /// Key and stream for random numbers of this layer and call. With a seed of its own, a layer draws the same numbers

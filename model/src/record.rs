@@ -34,12 +34,13 @@ impl Model {
     /// The step that predicts.
     pub(crate) fn record_predict(&self, x: &Kin) -> Result<Recording> {
         let x = Tensor::placeholder(0, x.dtype, &x.shape).of_samples();
-        let cx = Cx::new(self.seed().value, self.key().value()).with_policy(self.policy()?);
+        let key = self.key().value();
+        let cx = Cx::new(self.seed().value, key.clone()).with_policy(self.policy()?);
         let links = self.chain.record(self.entry(&x)?, &cx)?;
         let output =
             links.last().map(|l| l.output.clone()).ok_or_else(|| Error::argument("the model has no layers"))?;
         let mut reads = cx.finish().reads;
-        reads.push(self.key().clone());
+        reads.push((self.key().clone(), key));
         Ok(Recording { placeholders: vec![x], outputs: vec![output], updates: Vec::new(), reads })
     }
     /// The step that measures, or trains and measures. Its output is loss and metrics so far, one vector.
@@ -52,13 +53,14 @@ impl Model {
         }
         let (mut updates, values) = tracker.observe(&Observed { loss: &forward.loss, rows, labels })?;
         let mut reads = forward.recorded.reads.clone();
-        reads.push(self.key().clone());
+        reads.push((self.key().clone(), self.key().value()));
         if training {
             updates.extend(self.record_update(&forward.loss)?);
             updates.extend(forward.recorded.updates.iter().cloned());
             let step = Tensor::from_vec([0u32, 0, 1], [3]);
             updates.push((self.key().clone(), self.key().value() + step));
-            reads.extend(self.compiled()?.optimizer().variables());
+            let slots = self.compiled()?.optimizer().variables();
+            reads.extend(slots.into_iter().map(|slot| (slot.clone(), slot.value())));
         }
         Ok(Recording { placeholders: forward.inputs, outputs: vec![values], updates, reads })
     }

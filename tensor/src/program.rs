@@ -13,8 +13,8 @@ use crate::{
         Plan, Source,
         cache::{PlanCache, Prepared},
         split::Rung,
-        trace::trace,
     },
+    recording::Recording,
     run::{absent, alloc_or_trim, descend, execute, hold, no_value, replacements, resident, room, upload},
     variable::{Held, Variable},
 };
@@ -75,32 +75,25 @@ impl Program {
         updates: &[(Variable, Tensor)],
         reads: &[Variable],
     ) -> impl Future<Output = Result<Program>> {
-        Program::captured(device, placeholders, outputs, updates, reads, Location::caller())
+        let reads = reads.iter().map(|variable| (variable.clone(), variable.value())).collect();
+        let (placeholders, outputs, updates) = (placeholders.to_vec(), outputs.to_vec(), updates.to_vec());
+        Program::of(device, Recording { placeholders, outputs, updates, reads }, Location::caller())
     }
-    async fn captured(
-        device: &Device,
-        placeholders: &[Tensor],
-        outputs: &[Tensor],
-        updates: &[(Variable, Tensor)],
-        reads: &[Variable],
-        origin: Origin,
-    ) -> Result<Program> {
-        let mut updates = updates.to_vec();
-        updates.sort_by_key(|(variable, _)| variable.id());
-        for (variable, value) in &updates {
+    pub(crate) async fn of(device: &Device, mut step: Recording, origin: Origin) -> Result<Program> {
+        // Whoever holds several variables does so in this order.
+        step.updates.sort_by_key(|(variable, _)| variable.id());
+        step.reads.sort_by_key(|(variable, _)| variable.id());
+        for (variable, value) in &step.updates {
             value.check()?;
             variable.check_fits(value).map_err(|e| e.at(origin))?;
         }
-        let states: Vec<Variable> = updates.iter().map(|(variable, _)| variable.clone()).collect();
-        let mut read_only: Vec<Variable> = reads.iter().filter(|v| !states.contains(v)).cloned().collect();
-        read_only.sort_by_key(Variable::id);
-        read_only.dedup();
+        let states: Vec<Variable> = step.updates.iter().map(|(variable, _)| variable.clone()).collect();
+        let reads: Vec<Variable> = step.read_only().map(|(variable, _)| variable.clone()).collect();
         let meta_of = |t: &Tensor| t.meta().cloned();
-        let metas = placeholders.iter().map(meta_of).collect::<Result<Vec<_>>>()?;
-        let leaves: Vec<Tensor> = placeholders.iter().cloned().chain(read_only.iter().map(Variable::value)).collect();
-        let (traced, feeds) = trace(&leaves, outputs, &updates)?;
-        let constants = resident(device, &traced, &feeds, leaves.len(), &states).await?;
-        let own: u64 = placeholders.iter().filter_map(|p| p.meta().ok()).map(Meta::bytes).sum();
+        let metas = step.placeholders.iter().map(meta_of).collect::<Result<Vec<_>>>()?;
+        let (traced, feeds) = step.trace()?;
+        let constants = resident(device, &traced, &feeds, metas.len() + reads.len(), &states).await?;
+        let own: u64 = metas.iter().map(Meta::bytes).sum();
         let prepared = PlanCache::prepare(device, traced, feeds.labels, device.room().saturating_sub(own)).await?;
         let memory = Arc::default();
         device.watch(&memory);
@@ -108,10 +101,10 @@ impl Program {
             device: device.clone(),
             prepared: Mutex::new(prepared),
             placeholders: metas,
-            reads: read_only,
+            reads,
             constants,
             states,
-            outputs: outputs.iter().map(meta_of).collect::<Result<Vec<_>>>()?,
+            outputs: step.outputs.iter().map(meta_of).collect::<Result<Vec<_>>>()?,
             scalars: feeds.scalars,
             memory,
         })

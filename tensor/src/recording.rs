@@ -1,5 +1,7 @@
 //! A step before it is planned: what goes in, what comes out, what moves. It can be captured to run, or surveyed for what it needs.
 
+#[cfg(not(target_arch = "wasm32"))]
+use crate::platform;
 use crate::{
     device::Device,
     error::Result,
@@ -12,6 +14,7 @@ use crate::{
     run,
     variable::{Held, Variable},
 };
+use std::{collections::HashSet, panic::Location};
 
 /// A recorded step.
 ///
@@ -19,8 +22,10 @@ use crate::{
 /// use addax_tensor::{DType, Device, Recording, Tensor, Variable};
 /// let w = Variable::new(Tensor::ones([64, 64]));
 /// let x = Tensor::placeholder(0, DType::F32, [256, 64]).of_samples();
-/// let y = x.matmul(&w.value()).tanh().matmul(&w.value()).tanh();
-/// let step = Recording { placeholders: vec![x], outputs: vec![y.sum_all()], updates: vec![], reads: vec![w] };
+/// let weights = w.value();
+/// let y = x.matmul(&weights).tanh().matmul(&weights).tanh();
+/// let reads = vec![(w, weights)];
+/// let step = Recording { placeholders: vec![x], outputs: vec![y.sum_all()], updates: vec![], reads };
 /// let survey = step.survey(&Device::default())?;
 /// assert_eq!(survey.data, 256 * 64 * 4);
 /// assert!(survey.floor < survey.peak);
@@ -34,8 +39,9 @@ pub struct Recording {
     pub outputs: Vec<Tensor>,
     /// Committed by each run.
     pub updates: Vec<(Variable, Tensor)>,
-    /// Variables whose value at the time of each run counts.
-    pub reads: Vec<Variable>,
+    /// Variables whose value at the time of each run counts, each with the value that the step was recorded from: others may assign
+    /// to it before the step is captured.
+    pub reads: Vec<(Variable, Tensor)>,
 }
 
 /// What a step needs, by planning alone. All counts are bytes.
@@ -60,13 +66,13 @@ impl Recording {
     #[cfg(not(target_arch = "wasm32"))]
     #[track_caller]
     pub fn capture(&self, device: &Device) -> Result<Program> {
-        Program::capture(device, &self.placeholders, &self.outputs, &self.updates, &self.reads)
+        platform::block_on(self.capture_async(device))
     }
 
     /// [`capture`](Recording::capture), awaited.
     #[track_caller]
     pub fn capture_async(&self, device: &Device) -> impl Future<Output = Result<Program>> {
-        Program::capture_async(device, &self.placeholders, &self.outputs, &self.updates, &self.reads)
+        Program::of(device, self.clone(), Location::caller())
     }
 
     /// What it would need on a device. Nothing is allocated, nothing runs.
@@ -99,17 +105,22 @@ impl Recording {
         let mut moved: Vec<Variable> = self.updates.iter().map(|(variable, _)| variable.clone()).collect();
         // Whoever holds several does so in this order.
         moved.sort_by_key(Variable::id);
-        let mut read = self.reads.clone();
-        read.retain(|variable| !moved.contains(variable));
+        let read: Vec<Variable> = self.read_only().map(|(variable, _)| variable.clone()).collect();
         drop(self);
         let values: Vec<Tensor> = read.iter().map(Variable::value).collect();
         let held: Vec<Held> = moved.iter().map(Variable::hold).collect();
         run::absent(device, &values) + run::replacements(device, &held)
     }
 
-    fn trace(&self) -> Result<(Traced, Feeds)> {
-        let reads = self.reads.iter().filter(|v| !self.updates.iter().any(|(moved, _)| moved == *v));
-        let leaves: Vec<Tensor> = self.placeholders.iter().cloned().chain(reads.map(Variable::value)).collect();
+    /// What it reads and does not change, a variable once.
+    pub(crate) fn read_only(&self) -> impl Iterator<Item = &(Variable, Tensor)> {
+        let mut met: HashSet<u64> = self.updates.iter().map(|(variable, _)| variable.id()).collect();
+        self.reads.iter().filter(move |(variable, _)| met.insert(variable.id()))
+    }
+    /// With placeholders first, then what is [only read](Recording::read_only), as its first inputs.
+    pub(crate) fn trace(&self) -> Result<(Traced, Feeds)> {
+        let values = self.read_only().map(|(_, value)| value.clone());
+        let leaves: Vec<Tensor> = self.placeholders.iter().cloned().chain(values).collect();
         trace(&leaves, &self.outputs, &self.updates)
     }
     fn data_bytes(&self) -> u64 {

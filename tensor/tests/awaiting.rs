@@ -224,7 +224,8 @@ fn the_ladder_is_awaited() {
     let w = on(&device, 64 * 64);
     let kernel = w.value().reshape([64, 64]);
     let y = x.matmul(&kernel).tanh().matmul(&kernel).tanh().sum_all();
-    let step = Recording { placeholders: vec![x], outputs: vec![y], updates: vec![], reads: vec![w] };
+    let step =
+        Recording { placeholders: vec![x], outputs: vec![y], updates: vec![], reads: vec![(w.clone(), w.value())] };
     let data = ramp(512 * 64).reshape([512, 64]).unwrap();
     let survey = step.survey(&device).unwrap();
     let (program, pending) = drive(step.capture_async(&device));

@@ -182,10 +182,7 @@ impl Tensor {
     /// This leaf with its value somewhere else, on a device: the same leaf to whoever asks for [`key`](Tensor::key), as a graph may be
     /// recorded from it before and its gradient taken after.
     pub(crate) fn moved(&self, value: Value, meta: Meta) -> Tensor {
-        let mut node = Node::new(Op::Leaf, Vec::new(), vec![meta], self.node.tracked, self.node.origin);
-        if let Some(node) = Arc::get_mut(&mut node) {
-            node.id = self.node.id;
-        }
+        let node = Node::with_id(self.node.id, Op::Leaf, Vec::new(), vec![meta], self.node.tracked, self.node.origin);
         node.set_value(0, value);
         Tensor { node, out: 0 }
     }
@@ -287,9 +284,12 @@ impl Tensor {
 
 impl Node {
     fn new(op: Op, inputs: Vec<Tensor>, metas: Vec<Meta>, tracked: bool, origin: Origin) -> Arc<Node> {
+        Node::with_id(NEXT_ID.fetch_add(1, Ordering::Relaxed), op, inputs, metas, tracked, origin)
+    }
+    fn with_id(id: u64, op: Op, inputs: Vec<Tensor>, metas: Vec<Meta>, tracked: bool, origin: Origin) -> Arc<Node> {
         LIVE.fetch_add(1, Ordering::Relaxed);
         Arc::new(Node {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id,
             op,
             values: metas.iter().map(|_| OnceLock::new()).collect(),
             metas: metas.into_boxed_slice(),
