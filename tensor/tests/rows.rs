@@ -140,6 +140,8 @@ fn rows(seed: u64) -> Vec<Tensor> {
         let values: Vec<f32> = (0..numel).map(|_| (rng.unit() * 4.0 - 2.0) as f32).collect();
         Tensor::from_vec(values, shape).cast(dtype)
     };
+    // The same elements with fewer axes.
+    let joined = [outer.iter().product::<usize>(), row.iter().product()];
     let halves = [DType::F32, DType::F32, DType::F16, DType::BF16];
     let mut along = vec![data(&mut rng, DType::F32, &shape)];
     let mut once = vec![data(&mut rng, DType::F32, &per_row)];
@@ -148,7 +150,7 @@ fn rows(seed: u64) -> Vec<Tensor> {
         let a = along[rng.below(along.len())].clone();
         let b = along[rng.below(along.len())].clone();
         let r = once[rng.below(once.len())].clone();
-        match rng.below(16) {
+        match rng.below(18) {
             0..4 => {
                 let op = [ReduceOp::Sum, ReduceOp::Max, ReduceOp::Min, ReduceOp::Sum][rng.below(4)];
                 let sum = a.reduce(op, axes.clone()).reshape(&per_row[..]);
@@ -172,6 +174,8 @@ fn rows(seed: u64) -> Vec<Tensor> {
             }
             13 => along.push(a.flip(rng.below(shape.len()) as isize)),
             14 => along.push(Tensor::iota(DType::F32, &shape[..], -1) * 0.001 + a),
+            15 => along.push(data(&mut rng, DType::F32, &joined).reshape(&shape[..])),
+            16 => once.push(data(&mut rng, DType::F32, &joined[..1]).reshape(&per_row[..])),
             _ => {
                 let mut mask: Vec<usize> = shape.clone();
                 mask[rng.below(shape.len())] = 1;

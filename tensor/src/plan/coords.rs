@@ -33,7 +33,7 @@ fn add_scaled(to: &mut Affine, from: &Affine, factor: i64) {
 
 /// Axes of two shapes that hold the same elements, matched in groups: `(axes of outer, axes of inner)`.
 /// Axes of length 1 belong to no group.
-fn groups(outer: &[usize], inner: &[usize]) -> Option<Vec<(Vec<usize>, Vec<usize>)>> {
+pub fn groups(outer: &[usize], inner: &[usize]) -> Option<Vec<(Vec<usize>, Vec<usize>)>> {
     let long = |s: &[usize]| (0..s.len()).filter(|&a| s[a] != 1).collect::<Vec<_>>();
     let (a, b) = (long(outer), long(inner));
     let (mut i, mut j) = (0, 0);

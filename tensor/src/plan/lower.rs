@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     executor::Caps,
-    graph::ReduceOp,
+    graph::{ReduceOp, View},
 };
 use std::{
     cmp::Reverse,
@@ -89,6 +89,19 @@ struct Lowering<'a> {
     states: Vec<usize>,
 }
 
+/// What a result is before it is reshaped, if that is a function of elements: the same bytes, and a kernel of its shape may compute
+/// it.
+fn before_reshape(nodes: &[TracedNode], id: Id) -> Id {
+    let mut base = id;
+    while let Prim::View(View::Reshape(_)) = nodes[base].prim {
+        base = nodes[base].inputs[0];
+    }
+    match nodes[base].prim {
+        Prim::Unary(_) | Prim::Binary(_) | Prim::Select | Prim::Cast => base,
+        _ => id,
+    }
+}
+
 fn whole(buffer: usize) -> Location {
     Location { buffer, offset: 0, rows: Vec::new() }
 }
@@ -117,7 +130,8 @@ impl Lowering<'_> {
         let mut results = Vec::new();
         for (n, &id) in traced.outputs.iter().enumerate() {
             let bytes = traced.nodes[id].meta.bytes();
-            results.push((id, whole(self.buffer(Kind::Fixed(Source::Output(n)), bytes, &labels[id]))));
+            let place = whole(self.buffer(Kind::Fixed(Source::Output(n)), bytes, &labels[id]));
+            results.push((before_reshape(&traced.nodes, id), place));
         }
         let mut updates = Vec::new();
         for &(state, id) in &traced.updates {

@@ -308,7 +308,8 @@ impl Growth<'_> {
     fn measure(&mut self, id: Id) {
         let node = &self.nodes[id];
         let inputs = distinct(&node.inputs);
-        let own = usize::from(!matches!(node.prim, Prim::View(_) | Prim::After));
+        // A number is in a register from the start.
+        let own = usize::from(!matches!(node.prim, Prim::View(_) | Prim::After | Prim::Scalar(_)));
         self.sizes[id] = inputs.iter().map(|&i| self.sizes[i]).fold(own, usize::saturating_add);
         let operands = inputs.iter().map(|&i| self.insts[i]).fold(0, usize::saturating_add);
         self.insts[id] = self.own_insts(id).saturating_add(operands);

@@ -20,6 +20,7 @@ mod rows;
 mod scans;
 mod show;
 mod simplify;
+mod sink;
 pub mod split;
 pub mod trace;
 mod updates;

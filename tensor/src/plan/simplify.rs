@@ -39,7 +39,7 @@ impl Tracer<'_> {
     /// Neighbouring parts that were padded with zeros to one shape are joined, not added: the gradient of slices.
     pub(super) fn add(&mut self, a: Id, b: Id, meta: Meta, label: &str) -> Id {
         let Some(parts) = self.neighbours(a, b) else {
-            return self.push(Prim::Binary(Binary::Add), vec![a, b], meta, label);
+            return self.elementwise(Prim::Binary(Binary::Add), vec![a, b], meta, label);
         };
         let (first, last) = (&parts[0], &parts[parts.len() - 1]);
         let (axis, before, end, zero) = (first.axis, first.before, last.before + last.len, first.zero);
@@ -98,6 +98,16 @@ impl Tracer<'_> {
         let trivial = axes.iter().all(|&a| from[a] == 1);
         if trivial && !matches!(op, ReduceOp::ArgMax | ReduceOp::ArgMin) {
             return self.view(&View::Reshape(meta.shape.clone()), of, meta, label);
+        }
+        if let Some((of, axes)) = self.reduced_below(op, axes, of) {
+            let from = &self.nodes[of].meta.shape;
+            let shape: Shape = (0..from.rank()).filter(|axis| !axes.contains(axis)).map(|axis| from[axis]).collect();
+            let below = Meta { shape, dtype: meta.dtype };
+            let reduced = self.reduce(op, &axes, of, below.clone(), label);
+            return match below == meta {
+                true => reduced,
+                false => self.view(&View::Reshape(meta.shape.clone()), reduced, meta, label),
+            };
         }
         let (mut rest, mut outer) = (of, Vec::new());
         while op == ReduceOp::Sum && self.nodes[of].meta.dtype == DType::F32 && outer.len() < FACTORS {

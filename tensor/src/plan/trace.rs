@@ -307,11 +307,11 @@ impl Tracer<'_> {
                 let slot = self.scalar(node.id(), *value, meta.dtype)?;
                 self.push(Prim::Scalar(slot), Vec::new(), meta, &label)
             }
-            Op::Unary(op) => push(Prim::Unary(*op), ids),
+            Op::Unary(op) => self.elementwise(Prim::Unary(*op), ids, meta, &label),
             Op::Binary(Binary::Add) => self.add(ids[0], ids[1], meta, &label),
-            Op::Binary(op) => push(Prim::Binary(*op), ids),
-            Op::Select => push(Prim::Select, ids),
-            Op::Cast => push(Prim::Cast, ids),
+            Op::Binary(op) => self.elementwise(Prim::Binary(*op), ids, meta, &label),
+            Op::Select => self.elementwise(Prim::Select, ids, meta, &label),
+            Op::Cast => self.elementwise(Prim::Cast, ids, meta, &label),
             Op::View(view) => self.view(view, ids[0], meta, &label),
             Op::Concat(axis) => push(Prim::Concat(*axis), ids),
             Op::Reduce(op, axes) => self.reduce(*op, axes, ids[0], meta, &label),

@@ -3,6 +3,7 @@
 use crate::setup::{Data, access, executors, kernel, plain, ready, run_plan, spec};
 use addax_tensor::{
     DType,
+    cpu::CpuExecutor,
     executor::Executor,
     graph::{Binary, ReduceOp},
     plan::{
@@ -163,4 +164,20 @@ fn missing_scratch_is_refused() {
         kernel(core, &[], plain(1, &[], DType::F32), vec![spec(DType::F32, Use::Read), spec(DType::F32, Use::Write)]);
     assert!(executors()[0].scratch(&sum) > 0);
     assert!(refusal(sum, &[400_000, 4]).contains("bytes of scratch"));
+}
+
+/// What is long is copied by several threads.
+#[test]
+fn writes_of_any_length_arrive_whole() {
+    for threads in [1, 2, 5] {
+        let cpu = CpuExecutor::with_threads(threads).unwrap();
+        for len in [0, 1, 63, 65_535, 65_536, 131_073, 400_001] {
+            let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + i / 256) as u8).collect();
+            let buffer = cpu.alloc(len as u64 + 9).unwrap();
+            cpu.write(&buffer, 5, &bytes).unwrap();
+            let all = ready(cpu.read(&buffer, 0..len as u64 + 9)).unwrap();
+            assert_eq!(all[5..5 + len], bytes, "{len} bytes, {threads} threads");
+            assert_eq!((&all[..5], &all[5 + len..]), (&[0; 5][..], &[0; 4][..]));
+        }
+    }
 }

@@ -46,7 +46,7 @@ pub fn joined(scene: &Scene, c: ClusterId, item: &Item) -> Option<Cluster> {
         _ => return None,
     };
     if is_stage {
-        if stages.len() == Stage::MOST || reduction(item.value)? != space {
+        if stages.len() == Stage::MOST || !space.holds(&reduction(item.value)?) {
             return None;
         }
         stages.push(item.value);

@@ -1,10 +1,13 @@
 //! Rows and what lies along them, by shape alone: axes of length 1 do not count.
 
-use crate::plan::{
-    coords::{below, flat},
-    expr::{Affine, Guard},
-    materialize::undelayed,
-    trace::{Id, Prim, TracedNode},
+use crate::{
+    graph::View,
+    plan::{
+        coords::{below, flat, identity, reshape_is_affine},
+        expr::{Affine, Guard},
+        materialize::undelayed,
+        trace::{Id, Prim, TracedNode},
+    },
 };
 use std::collections::HashSet;
 
@@ -52,29 +55,29 @@ impl Space {
     pub fn rows(&self) -> &[usize] {
         &self.shape[..self.shape.len() - self.axes]
     }
-    /// How a value of this shape lies here, if it does.
+    /// How a value of this shape lies here, if it does: with the same axes, or with some of them joined.
     pub fn lies(&self, shape: &[usize]) -> Option<Lies> {
-        let long = || shape.iter().filter(|&&n| n != 1);
-        if long().eq(&self.shape) {
+        let joins =
+            |axes: &[usize]| axes.iter().product::<usize>() == shape.iter().product() && reshape_is_affine(axes, shape);
+        if joins(&self.shape) {
             Some(Lies::Along)
-        } else if long().eq(self.rows()) {
+        } else if joins(self.rows()) {
             Some(Lies::PerRow)
         } else {
             None
         }
     }
+    /// Whether rows of another space are the rows here, in the same order.
+    pub fn holds(&self, other: &Space) -> bool {
+        self.lies(&other.shape) == Some(Lies::Along) && self.lies(other.rows()) == Some(Lies::PerRow)
+    }
     /// Coordinates in a value that lies here, for code over the space or, if `rank` is that of the rows, over the rows.
     pub fn coords(&self, shape: &[usize], rank: usize) -> Vec<Affine> {
-        let mut axis = 0;
-        let coord = |&n: &usize| {
-            let mut coord = Affine::constant(0, rank);
-            if n != 1 {
-                coord.strides.iter_mut().skip(axis).take(1).for_each(|stride| *stride = 1);
-                axis += 1;
-            }
-            coord
-        };
-        shape.iter().map(coord).collect()
+        let axes = if self.lies(shape) == Some(Lies::PerRow) { self.rows() } else { &self.shape };
+        let joined = View::Reshape(shape.iter().copied().collect());
+        let coords = below(&joined, axes, shape, &identity(rank), rank, &mut Vec::new());
+        // Of what does not lie here, nobody asks.
+        coords.unwrap_or_else(|| vec![Affine::constant(0, rank); shape.len()])
     }
 }
 
