@@ -73,13 +73,14 @@ fn graph(seed: u64) -> Vec<Tensor> {
         let whole: Vec<usize> =
             groups.iter().flat_map(|g| if rng.below(2) == 0 { g.clone() } else { vec![1; g.len()] }).collect();
         let axis = rng.below(above.len());
-        match rng.below(10) {
+        match rng.below(11) {
             0 => values.push(
                 data(&mut rng, &below)
                     .cumulate(Cumulate { op: CumulateOp::Sum, reverse: false, exclusive: false }, -1)
                     .reshape(&above[..]),
             ),
             1 => values.push(data(&mut rng, &above)),
+            9 => values.push(data(&mut rng, &[above.iter().product()]).reshape(&above[..])),
             2 => values.push(a.tanh() + b),
             3 => values.push(a * data(&mut rng, &mask)),
             4 => values.push(a + data(&mut rng, &whole)),

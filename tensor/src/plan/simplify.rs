@@ -99,7 +99,7 @@ impl Tracer<'_> {
         if trivial && !matches!(op, ReduceOp::ArgMax | ReduceOp::ArgMin) {
             return self.view(&View::Reshape(meta.shape.clone()), of, meta, label);
         }
-        if let Some((of, axes)) = self.reduced_below(op, axes, of) {
+        if let Some((of, axes)) = self.reduced_below(axes, of) {
             let from = &self.nodes[of].meta.shape;
             let shape: Shape = (0..from.rank()).filter(|axis| !axes.contains(axis)).map(|axis| from[axis]).collect();
             let below = Meta { shape, dtype: meta.dtype };

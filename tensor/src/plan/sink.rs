@@ -7,7 +7,7 @@ use super::{
     trace::{Id, Prim, Tracer},
 };
 use crate::{
-    graph::{Meta, ReduceOp, View},
+    graph::{Meta, View},
     shape::Shape,
 };
 
@@ -22,16 +22,13 @@ impl Tracer<'_> {
     }
 
     /// A reduction over all or none of the axes that an axis was split into: the value below, and its axes.
-    pub(super) fn reduced_below(&self, op: ReduceOp, axes: &[usize], of: Id) -> Option<(Id, Vec<usize>)> {
+    pub(super) fn reduced_below(&self, axes: &[usize], of: Id) -> Option<(Id, Vec<usize>)> {
         let below = self.shape_below(&[of], &self.nodes[of].meta.shape)?;
         let mut reduced = Vec::new();
         for (split, whole) in groups(&self.nodes[of].meta.shape, &below)? {
-            let inside = split.iter().filter(|axis| axes.contains(axis)).count();
-            // The number of an element along one of several axes is not its number along all of them.
-            let counts = matches!(op, ReduceOp::ArgMax | ReduceOp::ArgMin) && split.len() > 1;
-            match inside {
+            match split.iter().filter(|axis| axes.contains(axis)).count() {
                 0 => {}
-                n if n == split.len() && !counts => reduced.extend(whole),
+                n if n == split.len() => reduced.extend(whole),
                 _ => return None,
             }
         }
