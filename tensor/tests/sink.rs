@@ -80,7 +80,6 @@ fn graph(seed: u64) -> Vec<Tensor> {
                     .reshape(&above[..]),
             ),
             1 => values.push(data(&mut rng, &above)),
-            9 => values.push(data(&mut rng, &[above.iter().product()]).reshape(&above[..])),
             2 => values.push(a.tanh() + b),
             3 => values.push(a * data(&mut rng, &mask)),
             4 => values.push(a + data(&mut rng, &whole)),
@@ -95,6 +94,7 @@ fn graph(seed: u64) -> Vec<Tensor> {
             }
             7 => outputs.push(a.argmax(axis as isize)),
             8 => values.push(a.mean_keepdims(axis as isize) * b),
+            9 => values.push(data(&mut rng, &[above.iter().product()]).reshape(&above[..])),
             _ => values.push(a.reshape(&below[..]).reshape(&above[..]).exp() * 0.1),
         }
     }

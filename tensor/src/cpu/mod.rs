@@ -156,9 +156,6 @@ impl CpuExecutor {
     }
 }
 
-/// Bytes that a thread copies at least, where several do.
-const COPIED: usize = 64 << 10;
-
 fn memory(buffer: &Buffer) -> Result<&Memory> {
     buffer.downcast_ref::<Memory>().ok_or_else(|| Error::device("a buffer of another executor was given to the CPU"))
 }
@@ -203,14 +200,9 @@ impl Executor for CpuExecutor {
     fn write(&self, to: &Buffer, at: u64, bytes: &[u8]) -> Result<()> {
         let to = part(to, at, bytes.len() as u64)?;
         // Waits for a run on another thread, so that it is ordered after it.
-        let crew = self.lock();
-        let pieces = (bytes.len() / COPIED).clamp(1, self.threads);
-        let len = bytes.len().div_ceil(pieces).next_multiple_of(memory::ALIGNMENT);
-        crew.threads.run(pieces, &|_, piece| {
-            let part = bytes.get(piece * len..bytes.len().min((piece + 1) * len)).unwrap_or_default();
-            to.write::<u8>(piece * len, part.len()).copy_from_slice(part);
-        });
-        crew.threads.check()
+        let _crew = self.lock();
+        to.write::<u8>(0, bytes.len()).copy_from_slice(bytes);
+        Ok(())
     }
     fn copy(&self, from: &Buffer, to: &Buffer, bytes: u64) -> Result<()> {
         let (from, to) = (part(from, 0, bytes)?, part(to, 0, bytes)?);

@@ -6,14 +6,14 @@ use super::{
     cluster::{Cluster, Clusters, Item, Role, Seed, cluster},
     emit::{Emitted, Leaving, Location, Scope, emit},
     fold::fill,
-    materialize::{Limits, Values, materialize, window_base},
+    materialize::{Limits, Values, dense_base, materialize, window_base},
     trace::{Id, Loop, Prim, Traced, TracedNode},
     updates::ride,
 };
 use crate::{
     error::{Error, Result},
     executor::Caps,
-    graph::{ReduceOp, View},
+    graph::ReduceOp,
 };
 use std::{
     cmp::Reverse,
@@ -92,10 +92,7 @@ struct Lowering<'a> {
 /// What a result is before it is reshaped, if that is a function of elements: the same bytes, and a kernel of its shape may compute
 /// it.
 fn before_reshape(nodes: &[TracedNode], id: Id) -> Id {
-    let mut base = id;
-    while let Prim::View(View::Reshape(_)) = nodes[base].prim {
-        base = nodes[base].inputs[0];
-    }
+    let base = dense_base(nodes, id);
     match nodes[base].prim {
         Prim::Unary(_) | Prim::Binary(_) | Prim::Select | Prim::Cast => base,
         _ => id,

@@ -70,11 +70,9 @@ impl Tracer<'_> {
     fn sunk(&mut self, id: Id, shape: &Shape, label: &str) -> Id {
         let node = self.nodes[id].clone();
         let (of, dtype) = (node.inputs[0], node.meta.dtype);
-        let small = match node.prim {
-            Prim::View(View::Broadcast(_)) => joined(&self.nodes[of].meta.shape, &node.meta.shape, shape),
-            _ => None,
-        };
-        let Some(small) = small else { return of };
+        // What is not spread is a reshape of the value that it is to be.
+        let Prim::View(View::Broadcast(_)) = node.prim else { return of };
+        let Some(small) = joined(&self.nodes[of].meta.shape, &node.meta.shape, shape) else { return of };
         let small = Meta { shape: small, dtype };
         let same = self.nodes[of].meta == small;
         let from = if same { of } else { self.view(&View::Reshape(small.shape.clone()), of, small, label) };

@@ -166,7 +166,6 @@ fn missing_scratch_is_refused() {
     assert!(refusal(sum, &[400_000, 4]).contains("bytes of scratch"));
 }
 
-/// What is long is copied by several threads.
 #[test]
 fn writes_of_any_length_arrive_whole() {
     for threads in [1, 2, 5] {
