@@ -85,15 +85,15 @@ impl Dataset {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// The features `[n, ..]`. Borrowed if this is the whole data set, gathered if it is a part of one.
+    /// The features `[n, ..]`. Borrowed if this is the whole data set, a slice if it is neighbouring rows of one, else gathered.
     pub fn x(&self) -> Cow<'_, Array> {
         self.column(&self.columns.x)
     }
-    /// The labels `[n, ..]`, if there are any; borrowed or gathered like [`Dataset::x`].
+    /// The labels `[n, ..]`, if there are any; borrowed, sliced or gathered like [`Dataset::x`].
     pub fn y(&self) -> Option<Cow<'_, Array>> {
         self.columns.y.as_deref().map(|y| self.column(y))
     }
-    /// The sample weights `[n]`, if there are any; borrowed or gathered like [`Dataset::x`].
+    /// The sample weights `[n]`, if there are any; borrowed, sliced or gathered like [`Dataset::x`].
     pub fn sample_weight(&self) -> Option<Cow<'_, Array>> {
         self.columns.weight.as_deref().map(|w| self.column(w))
     }
@@ -151,6 +151,11 @@ impl Dataset {
     fn column<'a>(&self, array: &'a Array) -> Cow<'a, Array> {
         if matches!(&self.rows, Rows::Range(all) if all.len() == array.rows()) {
             return Cow::Borrowed(array);
+        }
+        if let Rows::Range(some) = &self.rows
+            && let Ok(part) = array.slice_rows(some.clone())
+        {
+            return Cow::Owned(part);
         }
         let mut dims = array.shape().to_vec();
         if let Some(first) = dims.first_mut() {

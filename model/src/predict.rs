@@ -10,7 +10,7 @@ use crate::{
 };
 use addax_callbacks::{Callback, CallbackList, Logs, Trainer, logs};
 use addax_data::Dataset;
-use addax_tensor::{Array, DType, Error, Program, Result, Shape, Tensor};
+use addax_tensor::{Array, DType, Error, Program, Result, Tensor};
 use std::{borrow::Cow, panic::Location, sync::Arc};
 
 /// What can be predicted from: an [`Array`] with a row per sample, or the features of a [`Dataset`].
@@ -148,11 +148,8 @@ fn batch_of(x: &Array, batch: usize, batch_size: usize) -> Result<Cow<'_, Array>
     if x.rows() <= batch_size {
         return Ok(Cow::Borrowed(x));
     }
-    let (from, size) = (batch * batch_size, x.row_bytes());
-    let count = batch_size.min(x.rows() - from);
-    let bytes = x.bytes().get(from * size..(from + count) * size).unwrap_or_default().to_vec();
-    let shape: Shape = std::iter::once(count).chain(x.shape().iter().skip(1).copied()).collect();
-    Array::from_bytes(x.dtype(), shape, bytes).map(Cow::Owned)
+    let from = batch * batch_size;
+    x.slice_rows(from..x.rows().min(from + batch_size)).map(Cow::Owned)
 }
 
 /// Outputs of batches, one after the other.

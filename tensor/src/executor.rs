@@ -1,6 +1,7 @@
 //! The contract between the engine and what runs its plans. It fits on one screen on purpose.
 
 use crate::{
+    array::Array,
     error::{Error, Result},
     memory::Meter,
     plan::{Kernel, Plan},
@@ -62,6 +63,11 @@ pub trait Executor: Any + Send + Sync {
     fn run(&self, code: &Compiled, buffers: &[Bound], scalars: &[u32]) -> Result<()>;
     /// Copies bytes to a buffer, ordered after everything that was run before.
     fn write(&self, to: &Buffer, at: u64, bytes: &[u8]) -> Result<()>;
+    /// The memory of an array as a buffer that is read only, where that is possible: then it need not be copied.
+    fn lend(&self, array: &Array) -> Option<Buffer> {
+        let _ = array;
+        None
+    }
     /// Copies the first bytes of a buffer to another, ordered as a run is.
     fn copy(&self, from: &Buffer, to: &Buffer, bytes: u64) -> Result<()>;
     /// Copies bytes from a buffer, after everything that was run before: the only wait.

@@ -6,6 +6,7 @@ use crate::{
     array::Array,
     device::Device,
     error::{Error, Result},
+    executor::Bound,
     graph::{Meta, Origin, Tensor, Value, lock},
     idle::{self, Buffers, InUse},
     memory::Storage,
@@ -130,10 +131,11 @@ impl Program {
             // Whoever runs the program meanwhile has its own data: inputs are written and read under one lock.
             let mut memory = lock(&self.memory);
             self.lease(&mut memory)?;
+            let mut bound = Vec::with_capacity(memory.inputs.len() + rest.len());
             for (array, storage) in inputs.iter().zip(&memory.inputs) {
-                self.device.executor().write(&storage.bound().buffer, 0, array.bytes())?;
+                bound.push(self.bind(array, storage)?);
             }
-            let bound: Vec<Storage> = memory.inputs.iter().chain(&rest).cloned().collect();
+            bound.extend(rest.iter().map(Storage::bound));
             execute(&self.device, prepared, &bound, &memory.outputs, held, &self.scalars)?;
             let origin = Location::caller();
             let leaf = |(storage, meta): (&Storage, &Meta)| {
@@ -144,6 +146,17 @@ impl Program {
         let outputs = outputs.await;
         *lock(&self.prepared) = prepared;
         outputs
+    }
+
+    /// An input where the host has it, if the device can read it there; else a copy in this storage.
+    fn bind(&self, array: &Array, storage: &Storage) -> Result<Bound> {
+        let executor = self.device.executor();
+        if let Some(buffer) = executor.lend(array) {
+            return Ok(Bound { buffer, offset: 0 });
+        }
+        let bound = storage.bound();
+        executor.write(&bound.buffer, 0, array.bytes())?;
+        Ok(bound)
     }
 
     fn check_inputs(&self, inputs: &[&Array]) -> Result<()> {

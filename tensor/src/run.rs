@@ -128,6 +128,7 @@ pub(crate) fn device_of(leaves: &[Tensor]) -> Result<Device> {
 /// Plans a graph, binds fresh memory, runs, returns the outputs and the rung that they were computed on.
 async fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &[Variable]) -> Result<(Vec<Storage>, Rung)> {
     let inputs = resident(device, &traced, feeds, 0, states).await?;
+    let bound: Vec<Bound> = inputs.iter().map(Storage::bound).collect();
     let room = room(device, 0, &hold(device, states).await?);
     let mut prepared = PlanCache::prepare(device, traced, feeds.labels.clone(), room).await?;
     let attempt = |prepared: &Prepared, states: &mut [Held]| {
@@ -137,7 +138,7 @@ async fn once(device: &Device, traced: Traced, feeds: &Feeds, states: &[Variable
                 outputs.push(device.alloc(buffer.bytes)?);
             }
         }
-        execute(device, prepared, &inputs, &outputs, states, &feeds.scalars)?;
+        execute(device, prepared, &bound, &outputs, states, &feeds.scalars)?;
         Ok((outputs, prepared.plan.rung))
     };
     descend(device, &mut prepared, 0, states, attempt).await
@@ -284,7 +285,7 @@ pub(crate) fn upload(device: &Device, array: &Array) -> Result<Storage> {
 pub(crate) fn execute(
     device: &Device,
     prepared: &Prepared,
-    inputs: &[Storage],
+    inputs: &[Bound],
     outputs: &[Storage],
     states: &mut [Held],
     scalars: &[u32],
@@ -301,7 +302,7 @@ pub(crate) fn execute(
     }
     let workspace = Workspace::lease(device, plan)?;
     let bind = |source: Source| match source {
-        Source::Input(n) => inputs.get(n).map(Storage::bound),
+        Source::Input(n) => inputs.get(n).cloned(),
         Source::State(n) => state_storages.get(n).map(Storage::bound),
         Source::Output(n) => outputs.get(n).map(Storage::bound),
         shared => workspace.bound(shared),

@@ -29,8 +29,8 @@ const MAX_DEPTH: usize = 8;
 
 /// A compiled plan.
 pub(super) struct Code {
-    /// Bytes each buffer must have.
-    buffers: Vec<u64>,
+    /// Bytes each buffer must have, and whether it is written.
+    buffers: Vec<(u64, bool)>,
     scratch: Option<usize>,
     steps: Vec<Node>,
     scalars: usize,
@@ -125,13 +125,14 @@ impl Code {
             plan,
             threads,
             scratch: scratch.map_or(0, |n| plan.buffers[n].bytes),
+            written: plan.buffers.iter().map(|b| b.source == Source::Scratch).collect(),
             trips: Vec::new(),
             described: Vec::new(),
         };
         let mut steps = compiler.steps(&plan.compute)?;
         steps.extend(compiler.steps(&plan.commit)?);
         Ok(Code {
-            buffers: plan.buffers.iter().map(|b| b.bytes).collect(),
+            buffers: plan.buffers.iter().map(|b| b.bytes).zip(compiler.written).collect(),
             scratch,
             steps,
             scalars: plan.scalars.len(),
@@ -150,8 +151,8 @@ impl Code {
                 scalars.len()
             )));
         }
-        for (bound, &bytes) in buffers.iter().zip(&self.buffers) {
-            super::part(&bound.buffer, bound.offset, bytes)?;
+        for (bound, &(bytes, written)) in buffers.iter().zip(&self.buffers) {
+            window(bound, bytes, written)?;
             if !bound.offset.is_multiple_of(4) {
                 return Err(Error::device(format!(
                     "a buffer begins at byte {}, which is no multiple of 4",
@@ -211,9 +212,14 @@ impl Run<'_> {
         Ok(())
     }
     fn buffer(&self, number: usize) -> Result<Mem<'_>> {
-        let bound = &self.buffers[number];
-        super::part(&bound.buffer, bound.offset, self.code.buffers[number])
+        let (bytes, written) = self.code.buffers[number];
+        window(&self.buffers[number], bytes, written)
     }
+}
+
+fn window(bound: &Bound, bytes: u64, written: bool) -> Result<Mem<'_>> {
+    let part = if written { super::part } else { super::read_part };
+    part(&bound.buffer, bound.offset, bytes)
 }
 
 /// Sum of the chosen rows' offsets, in units of the rows' strides.
@@ -230,6 +236,8 @@ struct Compiler<'a> {
     plan: &'a Plan,
     threads: usize,
     scratch: u64,
+    /// Which buffers are written.
+    written: Vec<bool>,
     /// Trips of the loops around.
     trips: Vec<usize>,
     described: Vec<Described>,
@@ -267,6 +275,11 @@ impl Compiler<'_> {
         let mut windows = Vec::with_capacity(args.len());
         for (number, (arg, spec)) in args.iter().zip(&kernel.args).enumerate() {
             let size = spec.dtype.size() as u64;
+            if spec.usage != Use::Read
+                && let Some(written) = self.written.get_mut(arg.buffer)
+            {
+                *written = true;
+            }
             let bytes = self.plan.buffers.get(arg.buffer).map(|b| b.bytes);
             let bytes =
                 bytes.ok_or_else(|| wrong(format!("argument {number}: buffer {} does not exist", arg.buffer)))?;

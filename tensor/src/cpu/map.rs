@@ -35,13 +35,15 @@ impl MapKernel {
 }
 
 /// A piece should take at least this many nanoseconds: a hand-off to another thread costs one or two thousand.
-const PIECE: f64 = 10_000.0;
+const PIECE: f64 = 5_000.0;
 /// More pieces than this give no better balance.
 const MOST_PIECES: usize = 256;
 
-/// Elements per piece, a multiple of `unit`, when an element costs `cost` nanoseconds.
+/// Elements per piece, a multiple of `unit`, when an element costs `cost` nanoseconds. Pieces come in pairs, so that of few
+/// pieces no thread has one more than another.
 pub(super) fn chunk(numel: usize, cost: f64, unit: usize) -> usize {
-    let pieces = ((numel as f64 * cost / PIECE) as usize).clamp(1, MOST_PIECES);
+    let pairs = (numel as f64 * cost / PIECE / 2.0) as usize;
+    let pieces = (2 * pairs).clamp(1, MOST_PIECES);
     numel.div_ceil(pieces).next_multiple_of(unit.max(1))
 }
 

@@ -5,14 +5,19 @@
 //! compiler cannot check is that no two slices that overlap are in use where one of them is written. This holds because
 //! the pieces a kernel is cut into write disjoint elements, a plan never lets a kernel read what it writes elsewhere, and
 //! an element that is updated in place is copied to a register before it is written, or written by a loop that reads its
-//! operands first and goes by pointers (see `program` and `lanes`).
+//! operands first and goes by pointers (see `program` and `lanes`). Memory that is [`Lent`] is read only: a plan that would write it
+//! does not run.
 
-use crate::error::{Error, Result, bytes_for_people};
+use crate::{
+    array::Array,
+    error::{Error, Result, bytes_for_people},
+};
 use bytemuck::{AnyBitPattern, NoUninit};
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc},
     marker::PhantomData,
     ptr::NonNull,
+    sync::Arc,
 };
 
 /// Alignment of every buffer: a cache line, and the widest vector.
@@ -55,6 +60,28 @@ impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: allocated in `new` with this layout.
         unsafe { dealloc(self.first.as_ptr(), self.layout) }
+    }
+}
+
+/// Memory of an array, which nobody writes: whoever wants to write an array that is shared copies it first.
+pub(super) struct Lent {
+    memory: Arc<Vec<u8>>,
+    at: usize,
+    len: usize,
+}
+
+impl Lent {
+    /// The array's bytes, if they begin at a whole word.
+    pub(super) fn new(array: &Array) -> Option<Lent> {
+        let (memory, at) = array.shared();
+        let bytes = array.bytes();
+        bytes.as_ptr().cast::<u32>().is_aligned().then(|| Lent { memory: memory.clone(), at, len: bytes.len() })
+    }
+    /// A window of `len` bytes from `at` on, to be read only, or `None` where they are not all inside.
+    pub(super) fn window(&self, at: u64, len: u64) -> Option<Mem<'_>> {
+        let end = at.checked_add(len).filter(|&end| end <= self.len as u64)?;
+        let part = self.memory.get(self.at + at as usize..self.at + end as usize)?;
+        Some(Mem { first: part.as_ptr().cast_mut(), len: part.len(), life: PhantomData })
     }
 }
 

@@ -51,13 +51,14 @@ mod tile;
 mod vector;
 
 use crate::{
+    array::Array,
     error::{Error, Result, bytes_for_people},
     executor::{Bound, BoxFuture, Buffer, Caps, Compiled, Executor},
     plan::{Kernel, Plan},
     platform,
 };
 use compile::Code;
-use memory::{Mem, Memory};
+use memory::{Lent, Mem, Memory};
 use profile::Profile;
 pub use profile::{KernelTime, Peak, PlanTime};
 use program::Frame;
@@ -156,14 +157,24 @@ impl CpuExecutor {
     }
 }
 
-fn memory(buffer: &Buffer) -> Result<&Memory> {
-    buffer.downcast_ref::<Memory>().ok_or_else(|| Error::device("a buffer of another executor was given to the CPU"))
+/// Bytes of a buffer, to be read and written.
+fn part(buffer: &Buffer, at: u64, len: u64) -> Result<Mem<'_>> {
+    let memory = buffer.downcast_ref::<Memory>();
+    let memory =
+        memory.ok_or_else(|| Error::device("a buffer that is lent, or of another executor, was given to the CPU"))?;
+    memory.window(at, len).ok_or_else(|| outside(at, len))
 }
 
-fn part(buffer: &Buffer, at: u64, len: u64) -> Result<Mem<'_>> {
-    memory(buffer)?
-        .window(at, len)
-        .ok_or_else(|| Error::device(format!("{} from byte {at} on do not lie in the buffer", bytes_for_people(len))))
+/// Bytes of a buffer, to be read only: perhaps those of an array.
+fn read_part(buffer: &Buffer, at: u64, len: u64) -> Result<Mem<'_>> {
+    match buffer.downcast_ref::<Lent>() {
+        Some(lent) => lent.window(at, len).ok_or_else(|| outside(at, len)),
+        None => part(buffer, at, len),
+    }
+}
+
+fn outside(at: u64, len: u64) -> Error {
+    Error::device(format!("{} from byte {at} on do not lie in the buffer", bytes_for_people(len)))
 }
 
 impl Executor for CpuExecutor {
@@ -204,8 +215,11 @@ impl Executor for CpuExecutor {
         to.write::<u8>(0, bytes.len()).copy_from_slice(bytes);
         Ok(())
     }
+    fn lend(&self, array: &Array) -> Option<Buffer> {
+        Lent::new(array).map(|lent| Arc::new(lent) as Buffer)
+    }
     fn copy(&self, from: &Buffer, to: &Buffer, bytes: u64) -> Result<()> {
-        let (from, to) = (part(from, 0, bytes)?, part(to, 0, bytes)?);
+        let (from, to) = (read_part(from, 0, bytes)?, part(to, 0, bytes)?);
         let _crew = self.lock();
         to.write::<u8>(0, bytes as usize).copy_from_slice(from.read(0, bytes as usize));
         Ok(())
@@ -213,7 +227,7 @@ impl Executor for CpuExecutor {
     fn read<'a>(&'a self, from: &'a Buffer, range: Range<u64>) -> BoxFuture<'a, Result<Vec<u8>>> {
         Box::pin(async move {
             let len = range.end.saturating_sub(range.start);
-            let from = part(from, range.start, len)?;
+            let from = read_part(from, range.start, len)?;
             let _crew = self.lock();
             Ok(from.read::<u8>(0, len as usize).to_vec())
         })
