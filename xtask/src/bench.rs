@@ -6,14 +6,17 @@
 //! With `--profile`, every kernel of a training step with its time, its share of the step and of what the machine can do at most.
 //! With `--threads`, one thread against all of them, interleaved: a training step, and the prediction of one row.
 //! With `--start`, how long a program takes from the start of its process to the end of its first training step.
-//! With `--peers`, the same work runs in Keras and PyTorch too (`xtask/bench/peers.py`, with that Python), interleaved, so that
-//! all see the same minutes of the machine; each one's best round counts. Three tables tell a training step, predicted rows per
-//! second and the prediction of one row, each with the ratio to the fastest peer and the geometric mean of the ratios.
+//! With `--peers`, the same work runs in Keras and PyTorch too (`xtask/bench/peers.py`, with that Python). All programs of a work
+//! are started and warmed up, then they take turns, an epoch or a pass each, so that all see the same seconds of the machine; each
+//! one's best turn counts. Three tables tell a training step, predicted rows per second and the prediction of one row, each with
+//! the ratio to the fastest peer and the geometric mean of the ratios.
 
 use std::{
     error::Error,
+    io::{BufRead, BufReader, Lines, Write},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::Duration,
 };
 
 const WORKS: [&str; 6] = ["mlp_small", "mlp", "convnet", "lstm", "transformer", "resnet"];
@@ -24,7 +27,7 @@ pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     let value = |name: &str| args.iter().position(|a| a == name).and_then(|at| args.get(at + 1)).cloned();
     build(&root)?;
-    let rounds: usize = value("--rounds").map_or(Ok(3), |n| n.parse())?;
+    let rounds: usize = value("--rounds").map_or(Ok(5), |n| n.parse())?;
     let works: Vec<String> = value("--work").map_or_else(|| WORKS.map(String::from).to_vec(), |work| vec![work]);
     if args.iter().any(|a| a == "--threads") {
         return threads(&root, &works, rounds);
@@ -36,18 +39,22 @@ pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
     };
     let mut measured = Vec::new();
     for work in &works {
+        let mut all = vec![Contestant::start(own(&root, work).arg("--turns"))?];
+        for peer in PEERS {
+            let mut other = Command::new(&python);
+            all.push(Contestant::start(other.current_dir(&root).args(["xtask/bench/peers.py", peer, work, "turns"]))?);
+        }
         let mut best = [Figures::WORST; 1 + PEERS.len()];
         for _ in 0..rounds {
-            best[0] = best[0].better(Figures::of(own(&root, work))?);
-            for (peer, best) in PEERS.iter().zip(&mut best[1..]) {
-                let mut other = Command::new(&python);
-                other.current_dir(&root).args(["xtask/bench/peers.py", peer, work]);
-                *best = best.better(Figures::of(other)?);
+            for ask in ASKED {
+                for (contestant, best) in all.iter_mut().zip(&mut best) {
+                    *best = best.better(contestant.turn(ask)?);
+                }
             }
         }
         measured.push((work.as_str(), best));
     }
-    println!("best of {rounds} interleaved rounds");
+    println!("best of {rounds} turns");
     for table in TABLES {
         print!("\n{}", table.with_peers(&measured));
     }
@@ -130,8 +137,56 @@ impl Table {
 /// The program, to time one workload.
 fn own(root: &Path, work: &str) -> Command {
     let mut command = Command::new(root.join("target/release/bench"));
-    command.current_dir(root).args(["--json", "--work", work]);
+    command.current_dir(root).args(["--work", work]);
     command
+}
+
+/// What is asked in a turn, and where the answer belongs.
+type Ask = (&'static str, fn(f64) -> Figures);
+
+const ASKED: [Ask; 3] = [
+    ("step", |step| Figures { step, ..Figures::WORST }),
+    ("predict", |predict| Figures { predict, ..Figures::WORST }),
+    ("call", |call| Figures { call, ..Figures::WORST }),
+];
+
+/// Who is asked last may still look for work on all cores for a while.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// A program that measures when asked.
+struct Contestant {
+    program: Child,
+    ask: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Contestant {
+    /// Starts it, and waits until it is warm.
+    fn start(command: &mut Command) -> Result<Contestant, Box<dyn Error>> {
+        let mut program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let (ask, answers) = (program.stdin.take(), program.stdout.take());
+        let (ask, answers) = ask.zip(answers).ok_or("a program without pipes")?;
+        let mut contestant = Contestant { program, ask, answers: BufReader::new(answers).lines() };
+        while contestant.answer().map_err(|e| format!("{command:?}: {e}"))? != "ready" {}
+        Ok(contestant)
+    }
+    fn answer(&mut self) -> Result<String, Box<dyn Error>> {
+        Ok(self.answers.next().ok_or("it ended before it answered")??)
+    }
+    /// One measurement.
+    fn turn(&mut self, (ask, figures): Ask) -> Result<Figures, Box<dyn Error>> {
+        std::thread::sleep(PAUSE);
+        writeln!(self.ask, "{ask}")?;
+        Ok(figures(self.answer()?.trim().parse()?))
+    }
+}
+
+impl Drop for Contestant {
+    fn drop(&mut self) {
+        // It only waits to be asked.
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
 }
 
 /// Prints what threads are worth.
@@ -143,7 +198,7 @@ fn threads(root: &Path, works: &[String], rounds: usize) -> Result<(), Box<dyn E
         for _ in 0..rounds {
             for (count, best) in ["1", &cores].into_iter().zip(&mut best) {
                 let mut command = own(root, work);
-                command.env("ADDAX_NUM_THREADS", count);
+                command.arg("--json").env("ADDAX_NUM_THREADS", count);
                 *best = best.better(Figures::of(command)?);
             }
         }

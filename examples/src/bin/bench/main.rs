@@ -3,6 +3,7 @@
 mod kernels;
 mod profile;
 mod start;
+mod turns;
 mod works;
 
 use addax::prelude::*;
@@ -13,7 +14,7 @@ use works::{WORKS, Work, epoch};
 fn main() -> addax::Result<()> {
     let arguments = Arguments::parse(
         "bench [--device cpu|gpu] [--work NAME] [--policy NAME] [--json] [--profile] [--kernels] [--kernel NAME] [--small] \
-         [--tflops N --gigabytes N] [--start]",
+         [--tflops N --gigabytes N] [--start] [--turns]",
     )?;
     if let Some(device) = arguments.value("device") {
         Device::set_default(&Device::by_name(device)?);
@@ -31,9 +32,10 @@ fn main() -> addax::Result<()> {
     }
     for work in &WORKS {
         if arguments.value("work").is_none_or(|name| name == work.name) {
-            match arguments.has("profile") {
-                true => profile::profile(work)?,
-                false => measure(work, arguments.has("json"))?,
+            match (arguments.has("profile"), arguments.has("turns")) {
+                (true, _) => profile::profile(work)?,
+                (_, true) => turns::take(work)?,
+                _ => measure(work, arguments.has("json"))?,
             }
         }
     }
