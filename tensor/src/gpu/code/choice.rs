@@ -115,6 +115,9 @@ pub fn reduction(tuning: &Tuning, [outer, reduced, inner]: [u64; 3], may_split: 
     Reduction { name, split: Split::new(reduced, wanted, least, 1, results, bytes) }
 }
 
+/// Most instructions of a kernel over rows: a shader may be longer, but compiles the longer.
+pub const MAX_ROW_INSTS: usize = 128;
+
 /// The longest row of a kernel over rows. Its threads keep what stages hand on, up to
 /// [`Stage::SLOTS`](crate::plan::Stage::SLOTS) numbers for each element: where one thread has the row, that is as many on its stack.
 pub fn max_row(tuning: &Tuning) -> usize {

@@ -13,7 +13,7 @@ mod rows;
 mod text;
 mod words;
 
-pub use choice::{Tuning, max_row, scratch};
+pub use choice::{MAX_ROW_INSTS, Tuning, max_row, scratch};
 pub use text::{Binding, Job, Moving};
 
 use crate::{
