@@ -98,7 +98,7 @@ fn plans_for_gpus_have_shaders() {
         let shaders = shaders.lock().unwrap();
         let families: BTreeSet<&str> = shaders.values().filter_map(|s| s.name.split('_').next()).collect();
         println!("{kind}: {} generated shaders of {} families", shaders.len(), families.len());
-        for family in ["map", "matmul", "conv2d", "pool2d", "reduce"] {
+        for family in ["map", "matmul", "conv2d", "pool2d", "reduce", "rows"] {
             assert!(families.contains(family), "no {family} among {families:?}");
         }
         assert!(shaders.keys().all(|text| text.contains("fn main(")));

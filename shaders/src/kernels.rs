@@ -188,7 +188,7 @@ const ROWS: Kernel = Kernel {
     params: &["rows"],
     threads: 256,
     covers: each(1),
-    shared_bytes: 1024,
+    shared_bytes: 2560,
 };
 
 /// Every kernel.
@@ -286,8 +286,24 @@ pub const KERNELS: &[Kernel] = &[
         shared_bytes: 0,
         ..REDUCE
     },
-    Kernel { name: "rows", defines: &[("THREADS", "256u"), ("LANES", "256u")], ..ROWS },
-    Kernel { name: "rows_32", defines: &[("THREADS", "256u"), ("LANES", "32u")], covers: each(8), ..ROWS },
+    // A workgroup per row.
+    Kernel { name: "rows", defines: &[("THREADS", "256u"), ("LANES", "256u"), ("HEADS", "16u")], ..ROWS },
+    // Rows of some dozens of elements: eight to a workgroup.
+    Kernel {
+        name: "rows_32",
+        defines: &[("THREADS", "256u"), ("LANES", "32u"), ("HEADS", "8u")],
+        covers: each(8),
+        ..ROWS
+    },
+    // A thread per row: where rows are short, or barriers slow.
+    Kernel {
+        name: "rows_1",
+        defines: &[("THREADS", "64u"), ("LANES", "1u")],
+        threads: 64,
+        covers: each(64),
+        shared_bytes: 0,
+        ..ROWS
+    },
     Kernel { name: "map", file: "map", ..MAP },
     Kernel {
         name: "map_2",

@@ -140,18 +140,25 @@ pub fn plain(kernel: &Kernel, variant: &Variant, flags: &[&str]) -> Plain {
             holes.binding("x", "f32", false);
             holes.binding("out", "f32", true);
             holes.text.push_str(
-                "fn row_stages(row: u32, lane: u32, stored: bool) {
+                "fn combine(stage: u32, a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+    let x = bitcast<f32>(a.x);
+    let y = bitcast<f32>(b.x);
+    let largest = select(x, y, y > x || is_nan(y));
+    return vec2<u32>(bitcast<u32>(select(x + y, largest, stage == 0u)), 0u);
+}
+fn row_stages(row: u32, lane: u32, stored: bool) {
     let start = row * params.length;
     var top = buffer_x[start];
     for (var i = lane; i < params.length; i += LANES) {
-        top = greater(top, buffer_x[start + i]);
+        let x = buffer_x[start + i];
+        top = select(top, x, x > top || is_nan(x));
     }
-    top = row_max(top);
+    top = bitcast<f32>(row_reduce(0u, vec2<u32>(bitcast<u32>(top), 0u)).x);
     var sum = 0.0;
     for (var i = lane; i < params.length; i += LANES) {
         sum += math_exp(buffer_x[start + i] - top);
     }
-    sum = row_sum(sum);
+    sum = bitcast<f32>(row_reduce(1u, vec2<u32>(bitcast<u32>(sum), 0u)).x);
     if (stored) {
         for (var i = lane; i < params.length; i += LANES) {
             buffer_out[start + i] = math_exp(buffer_x[start + i] - top) / sum;

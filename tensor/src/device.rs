@@ -331,6 +331,7 @@ impl Executor for Refusing {
             max_args: 8,
             max_insts: 64,
             max_row: 0,
+            max_row_insts: 64,
             max_binding: u64::MAX,
             arena: true,
             immediate: true,

@@ -20,6 +20,8 @@ pub struct Caps {
     pub max_insts: usize,
     /// Longest row of a `Rows` kernel; 0 where there are none.
     pub max_row: usize,
+    /// Most instructions of a `Rows` kernel, all of its blocks together.
+    pub max_row_insts: usize,
     /// Largest buffer that one argument may lie in, in bytes.
     pub max_binding: u64,
     /// Whether temporary values share one buffer at offsets (a CPU's arena) or have buffers of their own (a GPU's slots).

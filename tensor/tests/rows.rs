@@ -227,3 +227,212 @@ fn random_rows_make_kernels_over_rows() {
     }
     assert!(seen[1..].iter().sum::<usize>() > 100 && seen[1..=4].iter().all(|&n| n > 2), "{seen:?}");
 }
+
+/// The same on GPUs: with their shaders, and with those of software adapters.
+#[cfg(feature = "gpu")]
+mod on_a_gpu {
+    use super::*;
+    use addax_tensor::{
+        gpu::{Choice, GpuExecutor},
+        graph::{Body, Meta, ScanSpec},
+        testing::{self, PaperGpu},
+    };
+    use pollster::block_on;
+
+    /// The device that tests are told to use, with its own shaders, or with those of a real GPU that `groups` workgroups keep busy.
+    fn gpu(groups: Option<u64>) -> Option<Device> {
+        testing::gpu().expect("ADDAX_TEST_DEVICES names gpu")?;
+        let software = std::env::var("ADDAX_GPU").is_ok_and(|v| v == "software");
+        let executor = block_on(GpuExecutor::request(if software { Choice::Software } else { Choice::Any })).unwrap();
+        let device = Device::from_executor(Box::new(match groups {
+            Some(groups) => executor.with_gpu_shaders(groups),
+            None => executor,
+        }));
+        Device::set_default(&device);
+        Some(device)
+    }
+
+    fn agree(what: &str, outputs: &[Tensor]) {
+        check(outputs, run).unwrap_or_else(|failure| panic!("{what}: {failure}"));
+    }
+
+    fn data(shape: &[usize], seed: u64) -> Tensor {
+        let mut rng = Rng::new(seed);
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| (rng.unit() * 4.0 - 2.0) as f32).collect();
+        Tensor::from_vec(values, shape)
+    }
+
+    /// Whole numbers, so that largest elements are there twice and sums have no roundings.
+    fn few(shape: &[usize], seed: u64) -> Tensor {
+        (data(shape, seed) * 2.0).round()
+    }
+
+    /// A softmax and its gradient, in halves too.
+    fn softmaxes(len: usize) -> Vec<Tensor> {
+        let (x, g, half) = (data(&[2, 3, len], 1), data(&[2, 3, len], 2), data(&[5, len], 3).cast(DType::F16));
+        let y = x.softmax(-1);
+        let dx = &y * (&g - (&y * &g).sum_keepdims(-1));
+        vec![y, dx, half.cast(DType::F32).log_softmax(-1).cast(DType::F16), data(&[len], 4).softmax(-1)]
+    }
+
+    /// A cross-entropy with its metric and gradient, as numbers per row and along rows.
+    fn entropies(len: usize) -> Vec<Tensor> {
+        let (x, y) =
+            (data(&[9, len], 5), Tensor::from_vec((0..9).map(|n| n * 7 % len as i32).collect::<Vec<i32>>(), [9, 1]));
+        let here = y.equal(Tensor::iota(DType::I32, [9, len], 1));
+        let losses = -here.select(x.log_softmax(-1), 0.0).sum(-1);
+        let dx = x.softmax(-1) - here.cast(DType::F32);
+        vec![losses, dx, x.argmax(-1).equal(y.squeeze(1))]
+    }
+
+    /// A layer norm and its gradient.
+    fn normalizations(len: usize) -> Vec<Tensor> {
+        let (x, gamma, dy) = (data(&[3, 2, len], 6), data(&[len], 7), data(&[3, 2, len], 8));
+        let centered = &x - x.mean_keepdims(-1);
+        let scale = (centered.square().mean_keepdims(-1) + 1e-3).rsqrt();
+        let normal = &centered * &scale;
+        let d = &dy * &gamma;
+        let dx = &scale * (&d - d.mean_keepdims(-1) - &normal * (&d * &normal).mean_keepdims(-1));
+        vec![(&normal * &gamma + 0.5).cast(DType::BF16), dx, scale]
+    }
+
+    /// Every reduction, of every type, read back over the row.
+    fn reductions(len: usize) -> Vec<Tensor> {
+        let (x, of) = (few(&[4, len], 9), |x: &Tensor, op| x.reduce(op, [-1]).expand_dims(-1));
+        let mut list = Vec::new();
+        for dtype in [DType::F32, DType::I32, DType::U8] {
+            let x = x.abs().cast(dtype);
+            for op in [ReduceOp::Sum, ReduceOp::Prod, ReduceOp::Max, ReduceOp::Min] {
+                list.push(&x - of(&x, op));
+            }
+            list.push((of(&x, ReduceOp::ArgMax) + of(&x, ReduceOp::ArgMin)).cast(dtype) + &x);
+        }
+        let truth = x.greater(1.0);
+        list.push(truth.logical_xor(of(&truth, ReduceOp::Any)));
+        list.push(truth.logical_or(of(&truth, ReduceOp::All)));
+        list
+    }
+
+    /// Rows that a loop comes to one after the other, forwards and backwards.
+    fn loops() -> Vec<Tensor> {
+        let metas = [Meta::new(DType::F32, [3, 40]), Meta::new(DType::F16, [3, 40])];
+        let body = Body::new("attend", &metas, |p| {
+            let next = (&p[0] + p[1].cast(DType::F32)).softmax(-1);
+            let largest = next.max(-1);
+            Ok(vec![next.clone(), next.cast(DType::F16), largest])
+        });
+        let body = body.unwrap();
+        let inputs = [data(&[3, 40], 10), data(&[4, 3, 40], 11).cast(DType::F16)];
+        let scan =
+            |reverse| Tensor::scan(&body, ScanSpec { steps: 4, carries: 1, inputs: 1, reverse }, &inputs).unwrap();
+        [scan(false), scan(true)].concat()
+    }
+
+    /// A NaN wins, wherever it is; rows of nothing but infinities have a largest element. The reference leaves these open.
+    fn special_numbers(len: usize) {
+        let value = |n: usize| match n {
+            _ if n < len => f32::NEG_INFINITY,
+            _ if n == 2 * len - 1 || n == 2 * len + len / 2 => f32::NAN,
+            _ if n == 3 * len => f32::INFINITY,
+            _ => -1.0 - (n % 7) as f32,
+        };
+        let x = Tensor::from_vec((0..4 * len).map(value).collect::<Vec<f32>>(), [4, len]);
+        let [most, least] = [ReduceOp::Max, ReduceOp::Min].map(|op| x.reduce(op, [-1]).expand_dims(-1));
+        let outputs = [x.equal(&most), x.equal(&least), most, least, x.argmax(-1), x.argmin(-1)];
+        Tensor::eval(&outputs).unwrap();
+        let lowest = (1..len).find(|i| value(3 * len + i) == -7.0).unwrap();
+        let known = |x: f32| if x.is_nan() { 0.5 } else { x };
+        let numbers = |n: usize| outputs[n].to_vec::<f32>().unwrap().into_iter().map(known).collect::<Vec<f32>>();
+        let [greatest, smallest] = [2, 3].map(numbers);
+        assert_eq!(greatest, [f32::NEG_INFINITY, 0.5, 0.5, f32::INFINITY]);
+        assert_eq!(smallest, [f32::NEG_INFINITY, 0.5, 0.5, -7.0]);
+        let places = [4, 5].map(|n| outputs[n].to_vec::<i32>().unwrap());
+        let [nan, middle] = [len - 1, len / 2].map(|n| n as i32);
+        assert_eq!(places, [[0, nan, middle, 0], [0, nan, middle, lowest as i32]]);
+        let equals = [0, 1].map(|n| outputs[n].to_vec::<bool>().unwrap().iter().filter(|&&x| x).count());
+        assert_eq!(equals[0], len + 1);
+        assert!(equals[1] > len, "{equals:?}");
+    }
+
+    /// Lengths at which threads have as many elements, some more than others, or none; pieces of two and single elements. What is
+    /// longer than the longest row is right, too.
+    #[test]
+    fn rows_of_every_length() {
+        let _alone = alone();
+        for (groups, lengths, some) in [
+            (Some(256), &[1, 3, 31, 32, 33, 255, 256, 257, 1000, 8192][..], &[40, 257][..]),
+            (Some(1), &[6][..], &[200][..]),
+            (None, &[1, 3, 256, 257][..], &[33][..]),
+        ] {
+            let Some(device) = gpu(groups) else { return };
+            for &len in lengths {
+                agree(&format!("softmax of {len}, {groups:?} groups"), &softmaxes(len));
+            }
+            for &len in some {
+                for (what, graph) in
+                    [("entropy", entropies(len)), ("norm", normalizations(len)), ("reductions", reductions(len))]
+                {
+                    agree(&format!("{what} of {len}, {groups:?} groups"), &graph);
+                }
+                special_numbers(len);
+            }
+            agree(&format!("loops, {groups:?} groups"), &loops());
+            assert_eq!(device.gpu_stats().unwrap().host_kernels, 0);
+        }
+    }
+
+    /// Graphs that make kernels over rows with what their blocks may hold: views, halves, several axes, results of both kinds.
+    #[test]
+    fn random_rows_agree_with_the_reference() {
+        let _alone = alone();
+        for groups in [Some(256), None] {
+            if gpu(groups).is_none() {
+                return;
+            }
+            for seed in 0..testing::wanted(8) as u64 {
+                agree(&format!("seed {seed}, {groups:?} groups"), &rows(seed));
+            }
+        }
+    }
+
+    #[test]
+    fn many_short_rows_have_a_thread_each() {
+        let _alone = alone();
+        if gpu(Some(1)).is_some() {
+            agree("softmax", &[data(&[150, 10], 12).softmax(-1), data(&[150, 8], 13).cast(DType::F16).softmax(-1)]);
+        }
+    }
+
+    /// Where the adapter binds as many buffers as desktop GPUs do.
+    #[test]
+    fn a_cross_entropy_its_metric_and_its_gradient_are_one_kernel() {
+        let _alone = alone();
+        let Some(device) = gpu(Some(256)) else { return };
+        if device.caps().max_args > 8 {
+            let plan = Program::capture(&device, &[], &entropies(64), &[], &[]).unwrap().plan();
+            assert_eq!(stages(&plan), [4], "{plan}");
+        }
+    }
+
+    /// On a real GPU and on a software adapter, as on the CPU; longer rows are cut by kernels of their own.
+    #[test]
+    fn a_softmax_and_a_normalization_are_one_kernel_each() {
+        for (barriers, longest) in [(true, 8192), (false, 256)] {
+            let device = PaperGpu::device(barriers, 256).unwrap().0;
+            let planned = |outer: usize, len: usize, of: fn(&Tensor) -> Tensor| {
+                let x = input(&[outer, len]);
+                let y = of(&x);
+                stages(&Program::capture(&device, &[x], &[y], &[], &[]).unwrap().plan())
+            };
+            let normalized = |x: &Tensor| {
+                let centered = x - x.mean_keepdims(-1);
+                &centered * (centered.square().mean_keepdims(-1) + 1e-3).rsqrt()
+            };
+            for len in [2, 33, longest] {
+                assert_eq!(planned(4, len, |x| x.softmax(-1)), [2]);
+                assert_eq!(planned(4, len, normalized), [2]);
+            }
+            assert_eq!(planned(4, longest + 1, |x| x.softmax(-1)), [0, 0, 0]);
+        }
+    }
+}

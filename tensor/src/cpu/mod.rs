@@ -186,6 +186,7 @@ impl Executor for CpuExecutor {
             max_args: compile::MAX_ARGS,
             max_insts: program::MAX_INSTS,
             max_row: rows::LONGEST,
+            max_row_insts: program::MAX_INSTS,
             max_binding: u64::MAX,
             arena: true,
             immediate: true,

@@ -105,7 +105,8 @@ impl Executor for GpuExecutor {
         Caps {
             max_args: bindings.clamp(4, 24),
             max_insts: 64,
-            max_row: 0,
+            max_row: code::max_row(&self.0.tuning),
+            max_row_insts: code::MAX_ROW_INSTS,
             max_binding: limits.max_storage_buffer_binding_size,
             arena: false,
             immediate: false,

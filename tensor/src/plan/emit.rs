@@ -57,8 +57,8 @@ pub struct Leaving {
     pub fold: Option<ReduceOp>,
 }
 
-/// Builds the kernel of a cluster. `stores` lists what leaves it. `None` if there is nothing to do. `longest` bounds blocks that are
-/// made longer than the cluster knows of.
+/// Builds the kernel of a cluster. `stores` lists what leaves it. `None` if there is nothing to do. `longest` bounds blocks of
+/// kernels over rows, which are made longer than the cluster knows of.
 pub fn emit(scope: &Scope, cluster: &Cluster, stores: &[Leaving], longest: usize) -> Result<Option<Emitted>> {
     if stores.is_empty() || cluster.shape.iter().product::<usize>() == 0 {
         return Ok(None);

@@ -239,7 +239,7 @@ impl Lowering<'_> {
             }
         }
         let scope = Scope { nodes: g.nodes, memory: &g.values.memory, locations: &g.locations };
-        let Some(Emitted { kernel, args }) = emit(&scope, cluster, &stores, self.caps.max_insts)? else {
+        let Some(Emitted { kernel, args }) = emit(&scope, cluster, &stores, self.caps.max_row_insts)? else {
             return Ok(());
         };
         let step = Step::Run { kernel: Arc::new(kernel), args: args.into_iter().map(Arg::from).collect() };

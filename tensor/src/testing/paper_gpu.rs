@@ -6,7 +6,7 @@ use crate::{
     device::Device,
     error::Result,
     executor::{Bound, BoxFuture, Buffer, Caps, Compiled, Executor},
-    gpu::code::{Job, Pass, Tuning, passes, scratch},
+    gpu::code::{Job, MAX_ROW_INSTS, Pass, Tuning, max_row, passes, scratch},
     graph::lock,
     plan::{Kernel, Plan, Source, Step},
 };
@@ -69,7 +69,8 @@ impl Executor for PaperGpu {
         Caps {
             max_args: 7,
             max_insts: 64,
-            max_row: 0,
+            max_row: max_row(&self.tuning),
+            max_row_insts: MAX_ROW_INSTS,
             max_binding: 128 << 20,
             arena: false,
             free_strides: true,

@@ -115,6 +115,27 @@ pub fn reduction(tuning: &Tuning, [outer, reduced, inner]: [u64; 3], may_split: 
     Reduction { name, split: Split::new(reduced, wanted, least, 1, results, bytes) }
 }
 
+/// Most instructions of a kernel over rows: a shader may be longer, but compiles the longer.
+pub const MAX_ROW_INSTS: usize = 128;
+
+/// The longest row of a kernel over rows. Its threads keep what stages hand on, up to
+/// [`Stage::SLOTS`](crate::plan::Stage::SLOTS) numbers for each element: where one thread has the row, that is as many on its stack.
+pub fn max_row(tuning: &Tuning) -> usize {
+    if tuning.barriers { 8192 } else { 256 }
+}
+
+/// The shader of a kernel over rows, and how many threads it gives a row.
+pub fn rows(tuning: &Tuning, rows: u64, len: u64) -> (&'static str, usize) {
+    match len {
+        _ if !tuning.barriers => ("rows_1", 1),
+        // Threads side by side should read neighbours, but most of them would have nothing to do.
+        ..16 if rows >= 64 * tuning.groups => ("rows_1", 1),
+        512.. => ("rows", 256),
+        128.. if rows < 8 * tuning.groups => ("rows", 256),
+        _ => ("rows_32", 32),
+    }
+}
+
 /// `[outer, reduced, inner]` of a reduction: kept axes up to the last reduced one are outer.
 pub fn reduced_extents(space: &[usize], reduced: &[bool]) -> [u64; 3] {
     let last = reduced.iter().rposition(|r| *r).unwrap_or(0);

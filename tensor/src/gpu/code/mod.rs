@@ -9,10 +9,11 @@ mod map;
 mod matmul;
 mod pool2d;
 mod reduce;
+mod rows;
 mod text;
 mod words;
 
-pub use choice::{Tuning, scratch};
+pub use choice::{MAX_ROW_INSTS, Tuning, max_row, scratch};
 pub use text::{Binding, Job, Moving};
 
 use crate::{
@@ -44,7 +45,7 @@ pub fn passes(job: &Job, tuning: &Tuning) -> Result<Vec<Pass>> {
     let result = match &job.kernel.core {
         Core::Map | Core::Gather { .. } | Core::ScatterAdd { .. } | Core::Line { .. } => map::passes(job),
         Core::Reduce { op, space, reduced, load } => reduce::passes(job, tuning, *op, space, reduced, load),
-        Core::Rows { .. } => Err(Error::device("a GPU reduces and maps rows by kernels of their own")),
+        Core::Rows { .. } => rows::passes(job, tuning),
         Core::MatMul { k, a, b } => matmul::passes(job, tuning, *k, a, b),
         Core::Conv2d { kind, conv, operands } => conv2d::passes(job, tuning, kind, conv, operands),
         Core::Pool2d { kind, pool, operands } => pool2d::passes(job, kind, pool, operands),

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The type a reduction counts in, and the type of its result.
-fn types(op: ReduceOp, dtype: DType) -> (DType, DType) {
+pub fn types(op: ReduceOp, dtype: DType) -> (DType, DType) {
     match op {
         ReduceOp::Any | ReduceOp::All => (DType::U32, DType::Bool),
         ReduceOp::ArgMax | ReduceOp::ArgMin => (dtype.compute(), DType::I32),

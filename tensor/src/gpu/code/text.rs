@@ -7,7 +7,7 @@ use super::{
 use crate::{
     dtype::DType,
     plan::{
-        Arg, BufferSpec, Kernel, Row,
+        Arg, BufferSpec, Core, Kernel, Row,
         expr::{Access, Affine, Block, Guard, Inst},
     },
 };
@@ -220,8 +220,8 @@ impl<'a> Text<'a> {
             let value = match inst {
                 Inst::Load(access) => self.load(&mut out, n, access, dtype, coords),
                 Inst::Acc => "acc".to_string(),
-                // Parts of kernels over rows, which no plan for a GPU has.
-                Inst::Row { .. } | Inst::Kept { .. } | Inst::Keep { .. } => words::from_word("0u", dtype),
+                Inst::Row { slot, .. } | Inst::Kept { slot } => self.slot(*slot, coords),
+                Inst::Keep { from, .. } => reg(*from),
                 Inst::Scalar { slot } => {
                     self.scalars = true;
                     let word = format!("scalars[{}].{}", slot / 4, ["x", "y", "z", "w"][*slot as usize % 4]);
@@ -249,8 +249,22 @@ impl<'a> Text<'a> {
                 Inst::Cast { from, to } => words::cast(&reg(*from), of(*from), *to),
             };
             line!(out, "    let r{n} = {value};");
+            if let Inst::Keep { slot, .. } = inst {
+                line!(out, "    {} = r{n};", self.slot(*slot, coords));
+            }
         }
         out
+    }
+
+    /// The variable of a slot in a kernel over rows: one of the row, or of an element, whose number among those of its thread is the
+    /// last coordinate.
+    fn slot(&self, slot: u16, coords: &[String]) -> String {
+        match &self.job.kernel.core {
+            Core::Rows { row_slots, .. } if usize::from(slot) >= *row_slots => {
+                format!("kept_{slot}[{}]", coords.last().map_or("0u", String::as_str))
+            }
+            _ => format!("row_{slot}"),
+        }
     }
 
     fn load(&self, out: &mut String, n: usize, access: &Access, dtype: DType, coords: &[String]) -> String {

@@ -85,7 +85,7 @@ pub fn joined(scene: &Scene, c: ClusterId, item: &Item) -> Option<Cluster> {
         };
     }
     let written = cluster.items.len();
-    if insts + Stage::ROW_SLOTS + Stage::SLOTS > caps.max_insts || others.len() + written > caps.max_args {
+    if insts + Stage::ROW_SLOTS + Stage::SLOTS > caps.max_row_insts || others.len() + written > caps.max_args {
         return None;
     }
     for member in cluster.items.iter().take(written - 1) {
