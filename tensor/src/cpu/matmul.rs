@@ -34,6 +34,8 @@ const MOST_PIECES: usize = 48;
 const PACKED_ROWS: usize = 48;
 /// A right operand of more elements than this does not stay in the second cache.
 const LARGE_RIGHT: usize = 1 << 19;
+/// One of so few elements does, beside all else.
+const SMALL_RIGHT: usize = 1 << 17;
 
 /// What the block does to an element of the result, in floating-point operations of a product that take as long.
 fn block_flops(block: &Block) -> usize {
@@ -82,6 +84,9 @@ struct Cut {
     /// Rows and columns of a block.
     rows: usize,
     cols: usize,
+    /// Whether blocks of the same rows are neighbours, not those of the same columns: a thread then has most of its rows to
+    /// itself, from this product to the next.
+    rows_together: bool,
     /// Length of a chunk of the contracted axis, and chunks per part.
     chunk: usize,
     chunks_per_part: usize,
@@ -145,6 +150,13 @@ impl Cut {
                 break;
             }
         }
+        // A step of a recurrence: what one thread leaves in its rows, the other one need not fetch.
+        let tall = (4 * shape.rows..=6 * shape.rows).contains(&m) && n >= 8 * shape.cols;
+        let rows_together = batch == 1 && tall && k.saturating_mul(n) <= SMALL_RIGHT;
+        if rows_together {
+            rows = even(m, 2, 4);
+            cols = even(n, wanted.div_ceil(2).next_power_of_two(), shape.cols);
+        }
         let (rows, cols) = (rows.min(m), cols.min(n));
         let blocks = m.div_ceil(rows) * n.div_ceil(cols);
         let parts = if blocks * batch < 8 { wanted.div_ceil(blocks).min(k / PART).clamp(1, 16) } else { 1 };
@@ -175,7 +187,22 @@ impl Cut {
             (high - low + 1).max(0) as usize
         };
         let converted = [extent(a, m, k), extent(b, k, n)];
-        Ok(Cut { batch, work, m, n, k, rows, cols, chunk, chunks_per_part, parts, packing, left, converted })
+        Ok(Cut {
+            batch,
+            work,
+            m,
+            n,
+            k,
+            rows,
+            cols,
+            rows_together,
+            chunk,
+            chunks_per_part,
+            parts,
+            packing,
+            left,
+            converted,
+        })
     }
     fn padded(&self) -> usize {
         self.n.next_multiple_of(tile_shape().lanes)
@@ -278,8 +305,12 @@ impl MatMulKernel {
         let grain = if pieces * flops < PIECE { pieces } else { grain };
         env.threads.run(pieces.div_ceil(grain), &|worker, piece| {
             for piece in piece * grain..((piece + 1) * grain).min(pieces) {
-                let (rest, row) = (piece / row_blocks, piece % row_blocks * cut.rows);
-                let (rest, col) = (rest / col_blocks, rest % col_blocks * cut.cols);
+                let (rest, block) = (piece / (row_blocks * col_blocks), piece % (row_blocks * col_blocks));
+                let (row, col) = match cut.rows_together {
+                    true => (block / col_blocks, block % col_blocks),
+                    false => (block % row_blocks, block / row_blocks),
+                };
+                let (row, col) = (row * cut.rows, col * cut.cols);
                 let (batch, part) = (rest / cut.parts, rest % cut.parts);
                 let rows = row..(row + cut.rows).min(cut.m);
                 let cols = col..(col + cut.cols).min(cut.n);

@@ -69,19 +69,28 @@ impl Extents {
 
 /// Least length of a part of k.
 const LEAST_K: u64 = 128;
+/// Length of a part of k next to which adding it to the others is nothing.
+const LONG_PART: u64 = 1024;
 
 /// The engine of a product. `skinny` says whether the family has an engine for few rows, `split` whether k may be cut.
 pub fn product(tuning: &Tuning, e: Extents, skinny: bool, split: bool) -> Product {
     let work = e.m * e.n * e.k;
+    // Large tiles read less for each result, so a long sum is cut before tiles are made smaller, if they are filled well enough.
+    let parts = if split { (e.k / LONG_PART).max(1) } else { 1 };
+    let suits = |side: u64, groups: u64| {
+        let tiles = e.tiles(side, side);
+        let filled = 4 * e.m * e.n * e.batches >= tiles * side * side;
+        tiles >= groups || (filled && tiles * parts >= groups)
+    };
     let (engine, rows, cols, count) = if e.n < 4 && !skinny || work <= 4096 {
         ("point", 1, 1, 64)
     } else if !tuning.barriers {
         ("direct", 8, 4, 64)
     } else if skinny && e.m <= 4 {
         ("skinny", 4, 64, 1)
-    } else if e.tiles(128, 128) >= tuning.groups {
+    } else if suits(128, tuning.groups) {
         ("128", 128, 128, 1)
-    } else if e.tiles(64, 64) >= tuning.groups / 2 {
+    } else if suits(64, tuning.groups / 2) {
         ("64", 64, 64, 1)
     } else {
         ("32", 32, 32, 1)
@@ -234,5 +243,18 @@ mod tests {
             Product { engine: "128", split: Split { parts: 1, chunk: 8192 } }
         );
         assert!(reduction(&gpu, [1, 1_000_000, 1], true, 4).split.parts > 100);
+    }
+
+    /// The gradient in the filter of a convolution of 3 by 3, from 64 channels to 64.
+    #[test]
+    fn long_sums_are_cut_before_tiles_are_made_smaller() {
+        let gpu = Tuning { barriers: true, groups: 256 };
+        let e = Extents { batches: 1, m: 576, n: 64, k: 100_352 };
+        let Product { engine, split } = product(&gpu, e, false, true);
+        assert_eq!(engine, "128");
+        assert!(e.tiles(128, 128) * split.parts >= 200, "{split:?}");
+        // What cannot be cut gets small tiles, and so does what would leave large ones empty.
+        assert_eq!(product(&gpu, e, false, false).engine, "32");
+        assert_eq!(product(&gpu, Extents { m: 9, n: 32, ..e }, false, true).engine, "32");
     }
 }
