@@ -54,15 +54,11 @@ impl Batch {
 }
 
 /// An array of this kind, in the memory of `old` if that is large enough. What it holds is not specified.
-pub(crate) fn refit(old: Option<Array>, dtype: DType, shape: &Shape) -> Result<Array> {
+pub(crate) fn refit(old: Option<Array>, dtype: DType, shape: &Shape) -> Array {
     match old {
-        Some(old) if old.dtype() == dtype && old.shape() == shape => Ok(old),
-        Some(old) => {
-            let mut bytes = old.into_bytes();
-            bytes.resize(shape.numel() * dtype.size(), 0);
-            Array::from_bytes(dtype, shape, bytes)
-        }
-        None => Ok(Array::zeros(dtype, shape)),
+        Some(old) if old.dtype() == dtype && old.shape() == shape => old,
+        Some(old) => old.recycled(dtype, shape),
+        None => Array::zeros(dtype, shape),
     }
 }
 

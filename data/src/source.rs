@@ -134,11 +134,11 @@ impl Column {
         let shape = |rows: usize| std::iter::once(rows).chain(array.shape().iter().skip(1).copied()).collect();
         Column { full: shape(rows), last: shape(last_rows), array }
     }
-    fn read(&self, rows: impl ExactSizeIterator<Item = usize>, old: Option<Array>) -> Result<Array> {
+    fn read(&self, rows: impl ExactSizeIterator<Item = usize>, old: Option<Array>) -> Array {
         let shape = if self.full.first() == Some(&rows.len()) { &self.full } else { &self.last };
-        let mut to = refit(old, self.array.dtype(), shape)?;
+        let mut to = refit(old, self.array.dtype(), shape);
         gather(&self.array, rows, to.bytes_mut());
-        Ok(to)
+        to
     }
 }
 
@@ -162,9 +162,9 @@ impl Loader for RowLoader {
         };
         let rows = || (first..end).map(|p| self.data.rows.get(if self.seed.is_some() { self.order[p] } else { p }));
         let batch = Batch {
-            x: self.x.read(rows(), x)?,
-            y: self.y.as_ref().map(|c| c.read(rows(), y)).transpose()?,
-            weight: self.weight.as_ref().map(|c| c.read(rows(), weight)).transpose()?,
+            x: self.x.read(rows(), x),
+            y: self.y.as_ref().map(|c| c.read(rows(), y)),
+            weight: self.weight.as_ref().map(|c| c.read(rows(), weight)),
             index: first / self.size,
             first_row: first,
         };

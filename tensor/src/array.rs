@@ -63,6 +63,15 @@ impl Array {
             false => Arc::unwrap_or_clone(self.memory),
         }
     }
+    /// An array of this kind, in the memory of this one if nobody shares it and it is large enough. What it holds is not specified.
+    pub fn recycled(mut self, dtype: DType, shape: impl Into<Shape>) -> Array {
+        let shape = shape.into();
+        match Arc::get_mut(&mut self.memory) {
+            Some(memory) => memory.resize(shape.numel() * dtype.size(), 0),
+            None => return Array::zeros(dtype, shape),
+        }
+        Array { dtype, shape, at: 0, ..self }
+    }
     fn byte_len(&self) -> usize {
         self.shape.numel() * self.dtype.size()
     }
@@ -184,6 +193,19 @@ mod tests {
         assert_eq!(whole.slice_rows(2..2).unwrap().bytes(), [0u8; 0]);
         let error = whole.slice_rows(2..4).unwrap_err().to_string();
         assert_eq!(error, "rows 2..4 are out of range for 3 rows");
+    }
+
+    #[test]
+    fn memory_is_recycled_unless_it_is_shared() {
+        let old = Array::new([4], &[1.0f32, 2.0, 3.0, 4.0]).unwrap();
+        let place = old.bytes().as_ptr();
+        let small = old.recycled(DType::U8, [3]);
+        assert_eq!((small.bytes().as_ptr(), small.bytes().len()), (place, 3));
+        let slice = Array::new([2], &[1i32, 2]).unwrap().slice_rows(1..2).unwrap().recycled(DType::F32, [2]);
+        assert_eq!(slice.bytes().len(), 8);
+        let kept = small.clone();
+        assert_eq!(small.recycled(DType::I32, [2]), Array::zeros(DType::I32, [2]));
+        assert_eq!(kept.bytes().as_ptr(), place);
     }
 
     #[test]

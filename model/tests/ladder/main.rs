@@ -214,10 +214,10 @@ fn floor(case: &Case, how: &How, from: u64) -> u64 {
     panic!("{}: errors lead from floor to floor, {budget} at last", case.name);
 }
 
-/// The error of one byte less than the floor: its numbers, and its words. What the device may have beside values, which may or may
-/// not be there when a step is refused, makes the floor uncertain by as much.
-fn below(case: &Case, how: &How, floor: u64, peak: u64, beside: u64) {
-    let budget = (floor - 1).saturating_sub(beside);
+/// The error of one byte less than the floor: its numbers, and its words. On a GPU the floor is no such edge, as what lies beside
+/// values counts too and depends on the plan; there it is the error of room for nothing but the state.
+fn below(case: &Case, how: &How, floor: u64, whole: &Run) {
+    let budget = if how.counted { floor - 1 } else { whole.trained.state };
     let Err(refusal) = within(case, how, budget) else {
         panic!("{} runs within {budget} bytes, less than its floor of {floor}", case.name)
     };
@@ -225,19 +225,14 @@ fn below(case: &Case, how: &How, floor: u64, peak: u64, beside: u64) {
     println!("  below: {}", text.replace('\n', " "));
     assert_eq!(report.budget, budget, "{}: {text}", case.name);
     let told = report.floor.unwrap_or_else(|| panic!("{}: no floor in \"{text}\"", case.name));
-    assert!(told.abs_diff(floor) <= beside, "{}: {told}, not {floor}: {text}", case.name);
-    let floor = told;
-    assert!(
-        report.needed > floor && report.needed <= peak + beside,
-        "{}: {} of {peak}: {text}",
-        case.name,
-        report.needed
-    );
+    assert!(if how.counted { told == floor } else { told > budget }, "{}: {told}, not {floor}: {text}", case.name);
+    let most = if how.counted { whole.peak } else { 2 * whole.peak };
+    assert!(report.needed > told && report.needed <= most, "{}: {} of {most}: {text}", case.name, report.needed);
     let sizes: Vec<u64> = report.largest.iter().map(|(_, bytes)| *bytes).collect();
     assert!(!sizes.is_empty() && sizes.is_sorted_by(|a, b| a >= b), "{}: {text}", case.name);
     let words = [
         format!("the step needs {}, the budget is {}.", bytes_for_people(report.needed), bytes_for_people(budget)),
-        format!("Sample by sample it would still need {}.", bytes_for_people(floor)),
+        format!("Sample by sample it would still need {}.", bytes_for_people(told)),
     ];
     for words in words.iter().chain(report.largest.iter().map(|(label, _)| label)) {
         assert!(text.contains(words), "{}: no \"{words}\" in \"{text}\"", case.name);
@@ -262,7 +257,7 @@ fn table(case: &Case, how: &How) -> bool {
     for &percent in how.percents {
         row(case, how, &whole, &format!("{percent} %"), floor + (peak - floor) * percent / 100);
     }
-    below(case, how, floor, peak, whole.beside);
+    below(case, how, floor, &whole);
     // Steps of one's own train on the default device: the next case begins with another one.
     Device::set_default(&(how.new_device)());
     steady(case) && peak - floor > SLACK
@@ -358,7 +353,7 @@ fn training_goes_on_under_a_budget_on_a_gpu() {
 
 /// The whole table, which takes a software adapter very long.
 #[test]
-#[ignore = "takes a software adapter the better part of an hour"]
+#[ignore = "takes a software adapter ten minutes"]
 fn training_goes_on_under_every_budget_on_a_gpu() {
     let _alone = alone();
     let how = How { new_device: &gpu, percents: &PERCENTS, counted: false, steps: 20 };

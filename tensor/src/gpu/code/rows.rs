@@ -13,7 +13,7 @@ use super::{
 use crate::{
     dtype::DType,
     error::{Error, Result},
-    graph::{Binary, ReduceOp},
+    graph::ReduceOp,
     plan::{
         Core, Stage,
         expr::{Affine, Block, Inst},
@@ -274,29 +274,24 @@ fn join_name(op: ReduceOp, counted: DType) -> String {
 fn join(op: ReduceOp, dtype: DType) -> String {
     let (counted, _) = types(op, dtype);
     let (name, ty) = (join_name(op, counted), words::name(counted));
-    let function = match op {
-        ReduceOp::Sum => Binary::Add,
-        ReduceOp::Prod => Binary::Mul,
-        ReduceOp::Max => Binary::Max,
-        ReduceOp::Min => Binary::Min,
-        ReduceOp::Any => Binary::Or,
-        ReduceOp::All => Binary::And,
-        // As in `combine.wgsl`: the lowest place of equals, the first NaN before all numbers.
-        ReduceOp::ArgMax | ReduceOp::ArgMin => {
-            let sign = if op == ReduceOp::ArgMax { ">" } else { "<" };
-            let precedes = |b: &str, a: &str| match counted {
-                DType::F32 => format!("(({b} {sign} {a} || is_nan({b})) && !is_nan({a}))"),
-                _ => format!("({b} {sign} {a})"),
-            };
-            return format!(
-                "fn {name}(a: {ty}, a_place: u32, b: {ty}, b_place: u32) -> bool {{
-    return {} || (b_place < a_place && !{});\n}}",
-                precedes("b", "a"),
-                precedes("a", "b")
-            );
-        }
+    if let Ok(function) = op.joining() {
+        return format!(
+            "fn {name}(a: {ty}, b: {ty}) -> {ty} {{ return {}; }}",
+            words::binary(function, "a", "b", counted)
+        );
+    }
+    // As in `combine.wgsl`: the lowest place of equals, the first NaN before all numbers.
+    let sign = if op == ReduceOp::ArgMax { ">" } else { "<" };
+    let precedes = |b: &str, a: &str| match counted {
+        DType::F32 => format!("(({b} {sign} {a} || is_nan({b})) && !is_nan({a}))"),
+        _ => format!("({b} {sign} {a})"),
     };
-    format!("fn {name}(a: {ty}, b: {ty}) -> {ty} {{ return {}; }}", words::binary(function, "a", "b", counted))
+    format!(
+        "fn {name}(a: {ty}, a_place: u32, b: {ty}, b_place: u32) -> bool {{
+    return {} || (b_place < a_place && !{});\n}}",
+        precedes("b", "a"),
+        precedes("a", "b")
+    )
 }
 
 /// A line of the hole `combine`.
