@@ -171,7 +171,7 @@ impl Contestant {
         Ok(contestant)
     }
     fn answer(&mut self) -> Result<String, Box<dyn Error>> {
-        Ok(self.answers.next().ok_or("it ended before it answered")??)
+        Ok(self.answers.next().ok_or("it ended before it answered; run it alone to see why")??)
     }
     /// One measurement.
     fn turn(&mut self, (ask, figures): Ask) -> Result<Figures, Box<dyn Error>> {
