@@ -186,6 +186,10 @@ fn large_products_are_cut_the_same_way_for_any_number_of_threads() {
         // Cut by rows, the right operand packed as it lies in memory, or turned.
         ((100, 330, 1000), (false, false)),
         ((100, 330, 300), (true, true)),
+        // Cut by rows and columns, blocks of the same rows together: a step of a recurrence. Not if the left operand is copied.
+        ((64, 512, 128), (false, false)),
+        ((57, 300, 200), (false, true)),
+        ((57, 300, 200), (true, false)),
     ] {
         let (kernel, data) = product(&Product { size, turned, ..base.clone() });
         check(&kernel, &data, &[], 2e-6);
