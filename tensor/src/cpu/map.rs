@@ -39,8 +39,8 @@ const PIECE: f64 = 5_000.0;
 /// More pieces than this give no better balance.
 const MOST_PIECES: usize = 256;
 
-/// Elements per piece, a multiple of `unit`, when an element costs `cost` nanoseconds. Pieces come in pairs, so that of few
-/// pieces no thread has one more than another.
+/// Elements per piece, a multiple of `unit`, when an element costs `cost` nanoseconds. Pieces come in pairs, but for what
+/// `unit` rounds, so that of few pieces no thread has one more than another.
 pub(super) fn chunk(numel: usize, cost: f64, unit: usize) -> usize {
     let pairs = (numel as f64 * cost / PIECE / 2.0) as usize;
     let pieces = (2 * pairs).clamp(1, MOST_PIECES);
@@ -64,4 +64,17 @@ pub(super) fn cost(program: &Program) -> f64 {
         _ => 0.06,
     });
     ops.sum::<f64>() + 0.15 * program.stores.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A map of 8192 elements that takes 20 µs, as a recurrence has: it was one piece once.
+    #[test]
+    fn short_maps_are_cut_in_pairs() {
+        let pieces = |numel: usize, cost: f64| numel.div_ceil(chunk(numel, cost, 512));
+        assert_eq!([0.5, 1.3, 2.4, 3.9, 7.0].map(|cost| pieces(8192, cost)), [1, 2, 2, 6, 8]);
+        assert_eq!(pieces(1 << 24, 1.0), MOST_PIECES);
+    }
 }

@@ -12,7 +12,7 @@
 //! | `pairs`, `random` | instructions that become one loop; random bits |
 //! | `map`, `reduce`, `rows`, `matmul`, `conv`, `pooling`, `gather`, `line` | what comes before a block |
 //! | `profile` | what each kernel of a run took, if asked |
-//! | `gemm`, `micro` | packing and the micro-kernels of products |
+//! | `gemm`, `micro`, `matmul/cut` | packing and the micro-kernels of products, and how they are cut |
 //! | `memory`, `threads`, `simd`, `vector`, `lanes`, `micro`, `conv/winograd/transform` | the modules with `unsafe`, each with its argument |
 //!
 //! ```

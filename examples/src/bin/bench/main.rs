@@ -49,10 +49,8 @@ fn measure(work: &Work, json: bool) -> addax::Result<()> {
     let (third, accuracy) = epoch(&mut model, &train, work)?;
     let best = second.min(third);
     let x = train.x().into_owned();
-    let one = x.gather_rows(&[0])?;
     let predict = fastest(2, || model.predict_in_batches(&x, work.batch).map(drop))?;
-    let calls = || (0..50).try_for_each(|_| model.predict(&one).map(drop));
-    let call = fastest(20, calls)? / 50.0;
+    let call = one_row(&model, &x, 20)?;
     let rows = work.rows as f64;
     let asked = asked_of_gpu(&mut model, &train, work)?;
     match json {
@@ -80,6 +78,12 @@ fn measure(work: &Work, json: bool) -> addax::Result<()> {
         ),
     }
     Ok(())
+}
+
+/// Seconds to predict one row: the best of so many means of 50 calls.
+fn one_row(model: &Sequential, x: &Array, passes: usize) -> addax::Result<f64> {
+    let one = x.slice_rows(0..1)?;
+    Ok(fastest(passes, || (0..50).try_for_each(|_| model.predict(&one).map(drop)))? / 50.0)
 }
 
 /// Seconds of the fastest of so many passes, after one that warms up: `peers.py` counts in the same way.

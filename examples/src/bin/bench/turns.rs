@@ -1,7 +1,7 @@
 //! Measures when asked, so that several programs can take turns: `bench --turns --work NAME`.
 
 use crate::{
-    fastest,
+    one_row,
     works::{Work, epoch},
 };
 use std::{io::BufRead, time::Instant};
@@ -11,7 +11,6 @@ use std::{io::BufRead, time::Instant};
 pub fn take(work: &Work) -> addax::Result<()> {
     let (train, mut model) = (work.data()?, work.model()?);
     let x = train.x().into_owned();
-    let one = x.slice_rows(0..1)?;
     epoch(&mut model, &train, work)?;
     model.predict_in_batches(&x, work.batch)?;
     println!("ready");
@@ -23,7 +22,7 @@ pub fn take(work: &Work) -> addax::Result<()> {
                 model.predict_in_batches(&x, work.batch)?;
                 began.elapsed().as_secs_f64() / work.rows as f64 * 1e6
             }
-            "call" => fastest(5, || (0..50).try_for_each(|_| model.predict(&one).map(drop)))? / 50.0 * 1e3,
+            "call" => one_row(&model, &x, 5)? * 1e3,
             other => return Err(addax::Error::argument(format!("\"{other}\" is none of step, predict, call"))),
         };
         println!("{ms}");
