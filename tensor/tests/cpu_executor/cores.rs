@@ -164,6 +164,22 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Large enough to be cut, in every way.
+    #[test]
+    fn products_of_many_columns_agree(
+        size in (20..80_usize, 240..560_usize, 1..260_usize),
+        turned: (bool, bool),
+        epilogue: bool,
+    ) {
+        let (batch, shared, dtypes) = (vec![], (false, false), (DType::F32, DType::F32));
+        let (kernel, data) = product(&Product { batch, size, turned, shared, spread: 1, dtypes, epilogue });
+        check(&kernel, &data, &[], if epilogue { 8e-3 } else { 2e-6 });
+    }
+}
+
 #[test]
 fn large_products_are_cut_the_same_way_for_any_number_of_threads() {
     let base = Product {
